@@ -1,0 +1,1 @@
+"""The roof and the basement of the wallet: settings, urls and celery above, kernel below."""

@@ -1,0 +1,116 @@
+"""
+Database plumbing that knows no app: which connection, which role, which lock.
+
+`posting` is the one connection of a process that moves money. While it is in use, every ORM read and
+write of that thread goes through it, so that a companion row cannot commit elsewhere.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.db import connections, transaction
+from django.db.migrations.operations import RunSQL
+from django.db.models import Model
+
+POSTING = "posting"
+
+_state = threading.local()
+
+
+def is_posting() -> bool:
+    """True while this thread is inside the posting transaction."""
+    return getattr(_state, "posting", False)
+
+
+@contextmanager
+def routed_to_posting() -> Iterator[None]:
+    """Send every ORM read and write of this thread to `posting`. Not re-entrant."""
+    if is_posting():
+        raise RuntimeError("Already posting: post() never nests.")
+    _state.posting = True
+    try:
+        yield
+    finally:
+        _state.posting = False
+
+
+@contextmanager
+def reading_from(alias: str) -> Iterator[None]:
+    """Send every ORM read of this thread to `alias` (an auditor's export, a preview)."""
+    before = getattr(_state, "reads", None)
+    _state.reads = alias
+    try:
+        yield
+    finally:
+        _state.reads = before
+
+
+class WalletRouter:
+    """Chooses the connection: `posting` inside `post`, otherwise `default`; migrations only as owner."""
+
+    def db_for_read(self, model: type[Model], **hints: Any) -> str:
+        return POSTING if is_posting() else getattr(_state, "reads", None) or "default"
+
+    def db_for_write(self, model: type[Model], **hints: Any) -> str:
+        return POSTING if is_posting() else "default"
+
+    def allow_relation(self, one: Model, other: Model, **hints: Any) -> bool:
+        # All aliases are the same database seen by different roles.
+        return True
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
+        return db == "owner"
+
+
+def require_no_transaction() -> None:
+    """
+    Refuse to start inside an atomic block of any alias.
+
+    A wrapping transaction would let acknowledged money roll back, or hold a lock across the posting.
+
+    :raises RuntimeError: named after the alias.
+    """
+    for alias in connections:
+        wrapper = getattr(connections._connections, alias, None)  # type: ignore[attr-defined]
+        if wrapper is not None and wrapper.in_atomic_block:
+            raise RuntimeError(f"post() must not run inside an atomic block (of {alias!r}).")
+
+
+def require_transaction(alias: str) -> None:
+    """
+    A helper that locks demands a transaction; it never opens its own.
+
+    :raises RuntimeError: outside an atomic block.
+    """
+    if not transaction.get_connection(alias).in_atomic_block:
+        raise RuntimeError("This needs a surrounding transaction.")
+
+
+def application_role() -> str:
+    """The role in `DATABASE_URL`, quoted for SQL."""
+    return _quoted(settings.DATABASES["default"]["USER"])
+
+
+def auditor_role() -> str:
+    """The role in `DATABASE_AUDITOR_URL`, quoted for SQL."""
+    return _quoted(settings.DATABASES["auditor"]["USER"])
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def grant_only(table: str, privileges: str) -> RunSQL:
+    """
+    A migration step: on `table` the application role has exactly `privileges`.
+
+    Default privileges give a new table everything but TRUNCATE; what holds money is narrowed here.
+    """
+    role = application_role()
+    return RunSQL(
+        f'REVOKE ALL ON TABLE "{table}" FROM {role}; GRANT {privileges} ON TABLE "{table}" TO {role};',
+        reverse_sql=f'GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "{table}" TO {role};',
+    )

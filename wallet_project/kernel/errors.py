@@ -1,0 +1,102 @@
+"""
+Refusals and their codes, in one place.
+
+A `Refusal` is expected: a door answers it as a problem document and it never alarms. Anything else that
+is raised is a bug and crashes loudly.
+"""
+
+from typing import Any, Final
+
+# code -> (HTTP status, title). Codes are stable for ever.
+CODES: Final[dict[str, tuple[int, str]]] = {
+    "invalid": (400, "The request is not valid"),
+    "parse_error": (400, "The body cannot be read"),
+    "idempotency_key_required": (400, "An Idempotency-Key is required"),
+    "idempotency_key_invalid": (400, "The Idempotency-Key is malformed"),
+    "signature_invalid": (400, "The signature is wrong"),
+    "code_invalid": (400, "The code is wrong, used or expired"),
+    "cursor_invalid": (400, "The cursor is malformed"),
+    "not_authenticated": (401, "Sign in first"),
+    "token_invalid": (401, "The token is not valid"),
+    "credentials_invalid": (401, "Wrong address or password"),
+    "permission_denied": (403, "Not allowed"),
+    "not_verified": (403, "The address is not verified yet"),
+    "blocked": (403, "The account is blocked"),
+    "not_found": (404, "Not found"),
+    "payee_not_found": (404, "No such payee"),
+    "method_not_allowed": (405, "Method not allowed"),
+    "not_acceptable": (406, "Not acceptable"),
+    "idempotency_key_in_progress": (409, "The first request is still in progress"),
+    "body_too_large": (413, "The body is too large"),
+    "unsupported_media_type": (415, "Unsupported media type"),
+    "idempotency_key_reused": (422, "The key was used for another request"),
+    "insufficient_funds": (422, "Not enough money"),
+    "limit_exceeded": (422, "Past a limit"),
+    "wallet_frozen": (422, "The wallet is frozen"),
+    "recipient_unavailable": (422, "The recipient cannot receive money"),
+    "same_wallet": (422, "Sender and recipient are the same"),
+    "currency_mismatch": (422, "The currencies differ"),
+    "too_many_requests": (429, "Too many requests"),
+    "too_many_tries": (429, "Too many tries"),
+    "internal_error": (500, "Something went wrong on our side"),
+    "busy": (503, "Busy, try again"),
+    "gateway_unavailable": (503, "The payment gateway cannot be reached"),
+}
+
+
+class Refusal(Exception):
+    """
+    An expected no.
+
+    :param code: one of `CODES`.
+    :param detail: a sentence for people.
+    :param errors: `[{"field", "code", "detail"}]`, for malformed input.
+    :param extra: further members of the problem document (`transaction`, `challenge` …).
+    :param retry_after_seconds: becomes the `Retry-After` header.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str = "",
+        *,
+        errors: list[dict[str, str]] | None = None,
+        extra: dict[str, Any] | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        self.status, self.title = CODES[code]
+        self.code = code
+        self.detail = detail or f"{self.title}."
+        self.errors = errors or []
+        self.extra = extra or {}
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(code, self.detail)
+
+    @classmethod
+    def of_field(cls, field: str, detail: str, code: str = "invalid") -> "Refusal":
+        """Malformed input in one field: 400."""
+        return cls("invalid", detail, errors=[{"field": field, "code": code, "detail": detail}])
+
+
+class GatewayError(Exception):
+    """
+    The payment gateway refused or could not be reached.
+
+    :param http_status: None when there was no answer at all.
+    :param may_have_happened: True when the request could have taken effect there.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        reason: str = "",
+        http_status: int | None = None,
+        may_have_happened: bool = False,
+    ) -> None:
+        self.code = code
+        self.reason = reason
+        self.http_status = http_status
+        self.may_have_happened = may_have_happened
+        super().__init__(message)

@@ -1,0 +1,87 @@
+"""Gives every request an id, an access event in the log, and a bound on its body."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from wallet_project.kernel.context import choose_request_id, request_id
+from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.problems import problem_response, unexpected_problem
+
+log = structlog.get_logger("wallet.http")
+
+_CHUNK: Final = 64 * 1024
+# Beyond this we stop reading and close: a client that sends gigabytes is not waiting for an answer.
+_MOST_DRAINED_BYTES: Final = 32 * 1024 * 1024
+
+
+class RequestContextMiddleware:
+    """First in, last out: request id, size limit, access log, and a problem for an API's 500."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        chosen = choose_request_id(request.headers.get("X-Request-ID"))
+        token = request_id.set(chosen)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=chosen)
+        started = time.perf_counter()
+        try:
+            response = self.get_response(request)
+            if response.status_code in (404, 405, 500) and _is_api(request) and not _is_problem(response):
+                # Django's own pages (an unknown path, a crash) become problems under the API.
+                code = {404: "not_found", 405: "method_not_allowed", 500: "internal_error"}[response.status_code]
+                response = problem_response(Refusal(code))
+            response["X-Request-ID"] = chosen
+            log.info(
+                "http.request",
+                method=request.method,
+                path=request.path[:200],
+                status=response.status_code,
+                milliseconds=round((time.perf_counter() - started) * 1000, 1),
+            )
+            return response
+        finally:
+            request_id.reset(token)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not _is_api(request):
+            return None
+        return unexpected_problem(exception)
+
+
+def drain_if_too_large(request: HttpRequest) -> None:
+    """
+    Refuse a body past `DATA_UPLOAD_MAX_MEMORY_SIZE`, after reading it away.
+
+    An undrained body would make the server reset the connection before the client read its answer.
+
+    :raises Refusal: `body_too_large`.
+    """
+    try:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        length = 0
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if length <= limit:
+        return
+    left = min(length, _MOST_DRAINED_BYTES)
+    while left > 0:
+        chunk = request.read(min(_CHUNK, left))
+        if not chunk:
+            break
+        left -= len(chunk)
+    raise Refusal("body_too_large", f"The body may hold at most {limit} bytes.")
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
+
+
+def _is_problem(response: HttpResponse) -> bool:
+    return response.headers.get("Content-Type", "").startswith("application/problem+json")

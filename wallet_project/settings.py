@@ -1,0 +1,296 @@
+"""
+Settings, read from the environment once and strictly.
+
+A missing or malformed value stops start-up with its name. `WALLET_ENV=production` is the
+default; `local` is the same settings plus plain HTTP, the demo and the inbox.
+"""
+
+import base64
+import binascii
+import logging
+import sys
+from pathlib import Path
+
+import dj_database_url
+import dj_email_url
+import environs
+from django.core.exceptions import ImproperlyConfigured
+from psycopg import IsolationLevel
+
+from wallet_project.kernel import logs
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environs.Env()
+
+
+@env.parser_for("database")
+def _database(value: str) -> dict[str, object]:
+    """A PostgreSQL URL as Django's dictionary; any other engine is refused."""
+    parsed = dict(dj_database_url.parse(value))
+    if parsed.get("ENGINE") != "django.db.backends.postgresql" or not parsed.get("USER"):
+        raise environs.EnvError("must be postgresql://ROLE:PASSWORD@HOST:PORT/DATABASE")
+    return parsed
+
+
+@env.parser_for("key_bytes")
+def _key_bytes(value: str) -> bytes:
+    """Thirty-two bytes, written in base64url."""
+    try:
+        raw = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+    except (binascii.Error, ValueError) as error:
+        raise environs.EnvError("is not base64url") from error
+    if len(raw) != 32:
+        raise environs.EnvError("must hold exactly 32 bytes")
+    return raw
+
+
+def _signing_keys(pairs: list[str]) -> dict[str, bytes]:
+    """`kid:seed` pairs; the first signs, all verify."""
+    keys: dict[str, bytes] = {}
+    for pair in pairs:
+        kid, _, seed = pair.partition(":")
+        if not kid or kid in keys:
+            raise ImproperlyConfigured("TOKEN_SIGNING_KEYS: each key needs a kid of its own (kid:seed).")
+        try:
+            keys[kid] = _key_bytes(seed)
+        except environs.EnvError as error:
+            raise ImproperlyConfigured(f"TOKEN_SIGNING_KEYS: the seed of {kid!r} {error}.") from error
+    return keys
+
+
+try:
+    WALLET_ENV = env.str("WALLET_ENV", default="production")
+    WALLET_DEMO = env.bool("WALLET_DEMO", default=False)
+    SECRET_KEY = env.str("SECRET_KEY")
+    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")
+    PUBLIC_URL = env.str("PUBLIC_URL").rstrip("/")
+    _application_database = env.database("DATABASE_URL")
+    _owner_database = env.database("DATABASE_OWNER_URL")
+    _auditor_database = env.database("DATABASE_AUDITOR_URL")
+    REDIS_URL = env.str("REDIS_URL")
+    KAFKA_BOOTSTRAP_SERVERS = env.str("KAFKA_BOOTSTRAP_SERVERS")
+    TOKEN_SIGNING_KEYS = _signing_keys(env.list("TOKEN_SIGNING_KEYS"))
+    CODE_PEPPER = env.key_bytes("CODE_PEPPER")
+    RAZORPAY_API_URL = env.str("RAZORPAY_API_URL", default="https://api.razorpay.com/v1").rstrip("/")
+    RAZORPAY_CHECKOUT_URL = env.str("RAZORPAY_CHECKOUT_URL").rstrip("/")
+    RAZORPAY_KEY_ID = env.str("RAZORPAY_KEY_ID")
+    RAZORPAY_KEY_SECRET = env.str("RAZORPAY_KEY_SECRET")
+    RAZORPAY_WEBHOOK_SECRETS = env.list("RAZORPAY_WEBHOOK_SECRETS")
+    EMAIL_URL = env.str("EMAIL_URL")
+    DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="Wallet <no-reply@localhost>")
+    SMS_URL = env.str("SMS_URL", default="")
+    TIME_ZONE = env.str("WALLET_TIME_ZONE", default="Asia/Kolkata")
+    LARGEST_MOVEMENT = env.decimal("WALLET_LARGEST_MOVEMENT", default="10000000000")
+    SYSTEM_WALLET_SHARDS = env.int("WALLET_SYSTEM_SHARDS", default=8)
+except environs.EnvError as error:
+    raise ImproperlyConfigured(f"Settings: {error}") from error
+
+if WALLET_ENV not in ("production", "local"):
+    raise ImproperlyConfigured("WALLET_ENV must be 'production' or 'local'.")
+IS_LOCAL = WALLET_ENV == "local"
+if WALLET_DEMO and not IS_LOCAL:
+    raise ImproperlyConfigured("WALLET_DEMO is refused while WALLET_ENV is production.")
+if not IS_LOCAL and (EMAIL_URL.startswith("inbox:") or SMS_URL.startswith("inbox:")):
+    raise ImproperlyConfigured("EMAIL_URL and SMS_URL: the inbox is refused while WALLET_ENV is production.")
+if not IS_LOCAL and not PUBLIC_URL.startswith("https://"):
+    raise ImproperlyConfigured("PUBLIC_URL must begin with https:// while WALLET_ENV is production.")
+if len(SECRET_KEY) < 50:
+    raise ImproperlyConfigured("SECRET_KEY must be at least 50 characters long.")
+if not TOKEN_SIGNING_KEYS:
+    raise ImproperlyConfigured("TOKEN_SIGNING_KEYS must hold at least one kid:seed.")
+if not all(RAZORPAY_WEBHOOK_SECRETS):
+    raise ImproperlyConfigured("RAZORPAY_WEBHOOK_SECRETS must hold at least one secret, and no empty one.")
+
+DEBUG = False
+ROOT_URLCONF = "wallet_project.urls"
+WSGI_APPLICATION = "wallet_project.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "accounts.User"
+USE_TZ = True
+LANGUAGE_CODE = "en"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "wallet_project.kernel",
+    "accounts",
+    "wallets",
+    "ledger",
+    "payments",
+]
+
+MIDDLEWARE = [
+    "wallet_project.kernel.middleware.RequestContextMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# One database behind four doors. `posting` moves money and nothing else: REPEATABLE READ from its
+# BEGIN, and a pool of exactly one connection for the whole process. `owner` migrates, `auditor` reads.
+_DATABASE_DEFAULTS: dict[str, object] = {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": False}
+_TIMEOUTS = "-c lock_timeout=3s -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s"
+POSTING_WAIT_SECONDS = env.float("WALLET_POSTING_WAIT_SECONDS", default=5.0)
+DATABASES = {
+    "default": {
+        **_application_database,
+        **_DATABASE_DEFAULTS,
+        "OPTIONS": {
+            "options": _TIMEOUTS,
+            "pool": {"min_size": 1, "max_size": 12, "timeout": 5.0, "max_idle": 300.0},
+        },
+    },
+    "posting": {
+        **_application_database,
+        **_DATABASE_DEFAULTS,
+        "OPTIONS": {
+            "options": _TIMEOUTS,
+            "isolation_level": IsolationLevel.REPEATABLE_READ,
+            "pool": {"min_size": 0, "max_size": 1, "timeout": POSTING_WAIT_SECONDS, "max_idle": 600.0},
+            "prepare_threshold": 1,
+        },
+    },
+    "owner": {**_owner_database, **_DATABASE_DEFAULTS, "OPTIONS": {"options": "-c lock_timeout=30s"}},
+    "auditor": {
+        **_auditor_database,
+        **_DATABASE_DEFAULTS,
+        "OPTIONS": {"options": "-c default_transaction_read_only=on -c idle_in_transaction_session_timeout=10min"},
+    },
+}
+DATABASE_ROUTERS = ["wallet_project.kernel.database.WalletRouter"]
+
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "wallet",
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 0.5, "SOCKET_TIMEOUT": 0.5},
+    }
+}
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "/sign-in"
+LOGIN_REDIRECT_URL = "/"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.AccessTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["wallet_project.kernel.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "wallet_project.kernel.problems.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "URL_FORMAT_OVERRIDE": None,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Wallet API",
+    "DESCRIPTION": "Hold a balance, add money, send it, pay merchants and read the history.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# Celery: Redis carries only ids that PostgreSQL also holds, so a lost queue loses no money.
+CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 300, "socket_timeout": 5, "socket_connect_timeout": 2}
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_TIME_LIMIT = 120
+CELERY_TASK_SOFT_TIME_LIMIT = 90
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_BEAT_SCHEDULE = {
+    "payments.sweep_webhook_events": {"task": "payments.sweep_webhook_events", "schedule": 15.0},
+    "payments.sweep_open_orders": {"task": "payments.sweep_open_orders", "schedule": 30.0},
+}
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = env.path("STATIC_ROOT", default=BASE_DIR / ".local" / "static")
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": (
+            "django.contrib.staticfiles.storage.StaticFilesStorage"
+            if IS_LOCAL
+            else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        )
+    },
+}
+WHITENOISE_USE_FINDERS = IS_LOCAL
+
+# A request body beyond this is refused (413); the server drains it first.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+
+SESSION_COOKIE_SECURE = not IS_LOCAL
+SESSION_COOKIE_NAME = "session" if IS_LOCAL else "__Host-session"
+SESSION_COOKIE_AGE = 60 * 60 * 12
+CSRF_COOKIE_SECURE = not IS_LOCAL
+CSRF_COOKIE_NAME = "csrf" if IS_LOCAL else "__Host-csrf"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SECURE_SSL_REDIRECT = not IS_LOCAL
+SECURE_REDIRECT_EXEMPT = [r"^health/"]
+SECURE_HSTS_SECONDS = 0 if IS_LOCAL else 63_072_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not IS_LOCAL
+SECURE_HSTS_PRELOAD = not IS_LOCAL
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+if not IS_LOCAL:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+
+# E-mail leaves by SMTP; locally every message lands in the inbox instead.
+if not EMAIL_URL.startswith("inbox:"):
+    vars().update(dj_email_url.parse(EMAIL_URL))
+
+ADD_ORDER_LIFETIME_SECONDS = env.int("WALLET_ORDER_LIFETIME_SECONDS", default=1800)
+GATEWAY_CONNECT_TIMEOUT_SECONDS = 3.0
+GATEWAY_READ_TIMEOUT_SECONDS = 10.0
+
+LOGGING_CONFIG = None
+logs.configure(level=logging.INFO, stream=sys.stderr)
