@@ -1,0 +1,120 @@
+"""
+Becomes a server that dies with its parent: `leash.py OPTIONS -- COMMAND …`.
+
+Linux sends the chosen signal to this very process when its parent ends, however that parent ended
+(prctl(2), PR_SET_PDEATHSIG); the setting survives exec. Before it becomes the server it writes its pid
+and start time down, so that a later start can stop exactly this process and no other.
+
+PostgreSQL refuses to run as root. Run by root, `--not-as-root` becomes the account `nobody`, keeping one
+capability, CAP_DAC_OVERRIDE: the state may lie under a directory that only root may enter, and opening
+such a directory to everyone would be the worse trade. See capabilities(7), "Ambient capabilities".
+
+Standard library only, and quick to start: it runs as `python -I -S leash.py`.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import pwd
+import shlex
+import signal
+import struct
+import sys
+
+PR_SET_PDEATHSIG = 1
+PR_SET_KEEPCAPS = 8
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+CAP_DAC_OVERRIDE = 1
+CAPABILITY_VERSION_3 = 0x20080522
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def _prctl(option: int, first: int = 0, second: int = 0) -> None:
+    long = ctypes.c_ulong
+    _checked(_libc.prctl(option, long(first), long(second), long(0), long(0)), f"prctl({option})")
+
+
+def become_nobody() -> None:
+    """Give up root for the account `nobody`, keeping only the right to enter and read our own state."""
+    account = pwd.getpwnam("nobody")
+    _prctl(PR_SET_KEEPCAPS, 1)
+    os.setgroups([])
+    os.setgid(account.pw_gid)
+    os.setuid(account.pw_uid)
+    mask = 1 << CAP_DAC_OVERRIDE
+    header = struct.pack("Ii", CAPABILITY_VERSION_3, 0)
+    sets = struct.pack("6I", mask, mask, mask, 0, 0, 0)
+    try:
+        _checked(_libc.capset(header, sets), "capset")
+        _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE)
+    except PermissionError:
+        # A container may have taken the capability away. Where every directory on the way is open to
+        # all, the server runs without it; elsewhere it names the directory that it cannot enter.
+        return
+
+
+def start_time(pid: int) -> str:
+    """When a process started, in clock ticks since boot: field 22 of proc_pid_stat(5)."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+        # The name, in brackets, may hold spaces and brackets of its own.
+        return stat.read().rpartition(")")[2].split()[19]
+
+
+def write_record(*, path: str, stop_signal: int) -> None:
+    """Leave `{pid, started, stop_signal}` at `path`, whole or not at all."""
+    record = {"pid": os.getpid(), "started": start_time(os.getpid()), "stop_signal": stop_signal}
+    draft = f"{path}.{os.getpid()}"
+    with open(draft, "w", encoding="ascii") as out:
+        json.dump(record, out)
+    os.replace(draft, path)
+
+
+def read_environment(path: str) -> dict[str, str]:
+    """The `KEY=value` lines of an environment file, unquoted as a shell would."""
+    found = {}
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            for word in shlex.split(line, comments=True):
+                name, _, value = word.partition("=")
+                found[name] = value
+    return found
+
+
+def main(arguments: list[str]) -> None:
+    """Tie this process to its parent, then become the command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--record", help="file that remembers this process")
+    parser.add_argument("--environment", help="file of KEY=value lines to add")
+    parser.add_argument("--stop-signal", default="SIGTERM", help="sent to the command when its parent ends")
+    parser.add_argument("--not-as-root", action="store_true", help="run by root, become `nobody`")
+    parser.add_argument("command", nargs="+")
+    options = parser.parse_args(arguments)
+
+    parent = os.getppid()
+    stop_signal = signal.Signals[options.stop_signal]
+    if options.record:
+        write_record(path=options.record, stop_signal=stop_signal)
+    if options.environment:
+        os.environ.update(read_environment(options.environment))
+    if options.not_as_root and os.geteuid() == 0:
+        become_nobody()
+    # A change of user clears the setting, so it comes after.
+    _prctl(PR_SET_PDEATHSIG, stop_signal)
+    if os.getppid() != parent:
+        sys.exit("leash: the parent ended before the command began")
+    # A supervisor may have blocked or ignored signals on its own behalf; the command starts with a clean slate.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    os.execvp(options.command[0], options.command)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
