@@ -1,7 +1,7 @@
 """Who people are, how they proved it, and who starts a movement."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
@@ -110,7 +110,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email_verified_at is not None or self.phone_verified_at is not None
 
     @property
-    def is_active(self) -> Any:
+    def is_active(self) -> bool:  # type: ignore[override]  # Django's stub has a class attribute
         """Django's word for "may sign in": verified and not blocked."""
         return self.status == self.Status.ACTIVE and self.is_verified
 

@@ -9,7 +9,9 @@ import base64
 import binascii
 import logging
 import sys
+from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dj_database_url
 import dj_email_url
@@ -81,7 +83,7 @@ try:
     DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="Wallet <no-reply@localhost>")
     SMS_URL = env.str("SMS_URL", default="")
     TIME_ZONE = env.str("WALLET_TIME_ZONE", default="Asia/Kolkata")
-    LARGEST_MOVEMENT = env.decimal("WALLET_LARGEST_MOVEMENT", default="10000000000")
+    LARGEST_MOVEMENT = env.decimal("WALLET_LARGEST_MOVEMENT", default=Decimal(10_000_000_000))
     SYSTEM_WALLET_SHARDS = env.int("WALLET_SYSTEM_SHARDS", default=8)
 except environs.EnvError as error:
     raise ImproperlyConfigured(f"Settings: {error}") from error
@@ -205,7 +207,10 @@ AUTH_PASSWORD_VALIDATORS = [
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": 10},
     },
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("full_name", "email", "phone")},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "/sign-in"
@@ -246,7 +251,11 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TIMEZONE = TIME_ZONE
+# Messages to people never wait behind other work.
+CELERY_TASK_ROUTES = {"accounts.*": {"queue": "messages"}}
 CELERY_BEAT_SCHEDULE = {
+    "accounts.sweep_messages": {"task": "accounts.sweep_messages", "schedule": 5.0},
+    "accounts.purge": {"task": "accounts.purge", "schedule": 3600.0},
     "payments.sweep_webhook_events": {"task": "payments.sweep_webhook_events", "schedule": 15.0},
     "payments.sweep_open_orders": {"task": "payments.sweep_open_orders", "schedule": 30.0},
 }
@@ -289,7 +298,14 @@ X_FRAME_OPTIONS = "DENY"
 
 # E-mail leaves by SMTP; locally every message lands in the inbox instead.
 if not EMAIL_URL.startswith("inbox:"):
+    if urlsplit(EMAIL_URL).scheme not in ("smtp", "smtps", "submission"):
+        raise ImproperlyConfigured("EMAIL_URL must be smtp://, smtps:// or submission:// (or inbox: locally).")
     vars().update(dj_email_url.parse(EMAIL_URL))
+EMAIL_TIMEOUT = 10
+if SMS_URL and not SMS_URL.startswith("inbox:"):
+    _sms = urlsplit(SMS_URL)
+    if _sms.scheme != "twilio" or not (_sms.username and _sms.password and _sms.hostname and "from=" in _sms.query):
+        raise ImproperlyConfigured("SMS_URL must be twilio://SID:TOKEN@HOST/?from=NUMBER (or inbox: locally, or empty).")
 
 ADD_ORDER_LIFETIME_SECONDS = env.int("WALLET_ORDER_LIFETIME_SECONDS", default=1800)
 GATEWAY_CONNECT_TIMEOUT_SECONDS = 3.0

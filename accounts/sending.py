@@ -1,0 +1,71 @@
+"""Sends the messages that wait in Verification: once each if all goes well, again if it is not known."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+
+from accounts import senders
+from accounts.addresses import Address
+from accounts.messages import code_message, taken_message
+from accounts.models import Channel, Verification
+from accounts.verification import new_code
+
+log = structlog.get_logger("accounts.sending")
+
+MOST_ATTEMPTS: Final = 5
+# A sender that was woken needs this long at most; then the sweep takes the message up, later each time.
+FIRST_WAIT: Final = timedelta(seconds=15)
+GIVEN_UP_AFTER: Final = timedelta(hours=1)
+MOST_IN_ONE_SWEEP: Final = 100
+
+
+def send_message(*, verification_id: int, now: datetime) -> bool:
+    """
+    Make the code if the message needs one, commit its digest, then send. Safe to run twice.
+
+    :returns: False where nothing was sent: sent already, no longer wanted, given up, or the provider failed
+        (then the sweep tries again).
+    """
+    with transaction.atomic():
+        waiting = Verification.objects.select_for_update(of=("self",), no_key=True).select_related("user")
+        row = waiting.filter(pk=verification_id, sent_at=None, attempts__lt=MOST_ATTEMPTS).first()
+        if row is None:
+            return False
+        address = Address(Channel(row.channel), row.address)
+        message = _compose(row, now)
+        row.attempts = F("attempts") + 1
+        row.save(update_fields=["attempts"])
+    try:
+        # Outside: a provider that hangs must hold no lock, and a code that arrives must be in the database.
+        senders.send(to=address, message=message)
+    except senders.NotSent as error:
+        log.warning("accounts.message_not_sent", verification=verification_id, reason=str(error))
+        return False
+    Verification.objects.filter(pk=verification_id).update(sent_at=now)
+    log.info("accounts.message_sent", verification=verification_id, purpose=row.purpose, channel=row.channel)
+    return True
+
+
+def unsent(*, now: datetime) -> list[int]:
+    """Messages whose wake-up was lost or whose provider failed, oldest first: 15 s old, then 30, 60, 120."""
+    rows = Verification.objects.filter(
+        sent_at=None,
+        attempts__lt=MOST_ATTEMPTS,
+        requested_at__lte=now - FIRST_WAIT,
+        requested_at__gt=now - GIVEN_UP_AFTER,
+    ).order_by("requested_at")
+    due = [
+        row.pk
+        for row in rows.only("attempts", "requested_at")
+        if row.requested_at <= now - FIRST_WAIT * 2**row.attempts
+    ]
+    return due[:MOST_IN_ONE_SWEEP]
+
+
+def _compose(row: Verification, now: datetime) -> senders.Message:
+    if row.purpose == Verification.Purpose.TAKEN:
+        return taken_message()
+    return code_message(full_name=row.user.full_name, code=new_code(message=row, now=now))
