@@ -305,7 +305,9 @@ EMAIL_TIMEOUT = 10
 if SMS_URL and not SMS_URL.startswith("inbox:"):
     _sms = urlsplit(SMS_URL)
     if _sms.scheme != "twilio" or not (_sms.username and _sms.password and _sms.hostname and "from=" in _sms.query):
-        raise ImproperlyConfigured("SMS_URL must be twilio://SID:TOKEN@HOST/?from=NUMBER (or inbox: locally, or empty).")
+        raise ImproperlyConfigured(
+            "SMS_URL must be twilio://SID:TOKEN@HOST/?from=NUMBER (or inbox: locally, or empty)."
+        )
 
 ADD_ORDER_LIFETIME_SECONDS = env.int("WALLET_ORDER_LIFETIME_SECONDS", default=1800)
 GATEWAY_CONNECT_TIMEOUT_SECONDS = 3.0

@@ -1,0 +1,165 @@
+"""What is asked of the posting kernel, and what it answers: plain values, no database."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, Literal
+
+from wallet_project.kernel.money import BOUND, decimals_of, to_units
+
+_LARGEST: Final = Decimal(10) ** 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """
+    Money from one wallet to another; becomes one Transaction.
+
+    :param from_wallet: primary keys, as `to_wallet`, which may be None only to record
+        `recipient_unavailable` of a known payee who has no wallet.
+    :param status: SUCCESS, or PENDING: an ADD without entries, a WITHDRAW with its two.
+    :param fact: money that a bank or gateway already moved; never refused. Where its wallet cannot take
+        it, it goes to suspense.
+    :param refuse: a refusal that the caller has already decided on and that is to be recorded.
+    """
+
+    type: str
+    amount: Decimal
+    currency: str
+    from_wallet: int
+    to_wallet: int | None
+    status: Literal["SUCCESS", "PENDING"] = "SUCCESS"
+    reverses: int | None = None
+    note: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    fact: bool = False
+    refuse: str = ""
+
+    def __post_init__(self) -> None:
+        to_units(self.amount)
+        if not 0 < self.amount < _LARGEST:
+            raise ValueError("A movement's amount is above zero and has at most fifteen digits.")
+        if self.amount != round(self.amount, decimals_of(self.currency)):
+            raise ValueError(f"{self.currency} has {decimals_of(self.currency)} decimals.")
+        if self.to_wallet is None and self.refuse != "recipient_unavailable":
+            raise ValueError("Only a recipient who cannot receive may be without a wallet.")
+        if self.status == "PENDING" and self.type not in ("ADD", "WITHDRAW"):
+            raise ValueError("Only an ADD or a WITHDRAW can be PENDING.")
+        if self.fact and (self.refuse or self.amount >= BOUND):
+            raise ValueError("A fact cannot be refused, and its amount stays within the bound.")
+        if not all(isinstance(value, str) for value in self.metadata.values()):
+            raise TypeError("The values of metadata are strings.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """
+    The end of a PENDING transaction: SUCCESS posts an ADD's entries (a fact, never refused); FAILED needs
+    a code. A WITHDRAW that fails after its debit is completed together with its REVERSAL, in one group.
+    """
+
+    transaction: int
+    status: Literal["SUCCESS", "FAILED"]
+    failure_code: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.status == "FAILED") != bool(self.failure_code):
+            raise ValueError("A failure, and only a failure, has a code.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """
+    An idempotency key of the group's initiator.
+
+    :param fingerprint: 32 bytes that are equal exactly for equal requests.
+    :param http_status: what a replay answers when the group was posted.
+    """
+
+    key: str
+    fingerprint: bytes
+    http_status: int = 201
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.key) <= 255 or len(self.fingerprint) != 32:
+            raise ValueError("A key has 1 to 255 characters, its fingerprint 32 bytes.")
+
+
+@dataclass(frozen=True, slots=True)
+class LockedWallet:
+    """A wallet as read under its lock. Amounts in units of 1/10,000."""
+
+    id: int
+    owner_id: int | None
+    kind: str
+    currency: str
+    decimals: int
+    status: str
+    balance_units: int
+    held_units: int
+    minimum_units: int
+    entry_count: int
+    head: bytes
+    moved_at: datetime | None
+
+    @property
+    def is_system(self) -> bool:
+        return self.kind == "SYSTEM"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardView:
+    """What a guard may look at: its group, and the wallets as they stand after the groups before it."""
+
+    group: "Group"
+    wallets: Mapping[int, LockedWallet]
+    now: datetime
+
+
+# Handed down by `payments` (limits, step-up). Reads the database, writes nothing, returns a refusal's code or None.
+Guard = Callable[[GuardView], str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Movements that happen together or not at all. The first is the one that people see."""
+
+    initiator: int
+    movements: tuple[Movement | Completion, ...]
+    key: Key | None = None
+    guards: tuple[Guard, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.movements:
+            raise ValueError("A group has at least one movement.")
+        if any(isinstance(movement, Completion) for movement in self.movements) and self.key is not None:
+            raise ValueError("A completion is keyed by its transaction.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """
+    What became of one group.
+
+    `posted`: it happened now. `refused`: recorded as FAILED with `code`. `replayed`: it had happened before
+    under this key. `key_reused`: the key stands for another request; nothing recorded. `unchanged`: the
+    transaction had already been completed.
+
+    :param transactions: primary keys, the group's first movement first; for `key_reused` none.
+    :param diverted: the transactions whose credit went to suspense, because its wallet could not take it.
+    """
+
+    kind: Literal["posted", "refused", "replayed", "key_reused", "unchanged"]
+    transactions: tuple[int, ...] = ()
+    code: str = ""
+    http_status: int = 0
+    diverted: tuple[int, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a group would get now. `balances` are Decimals after it, by wallet; as they are, if it is refused."""
+
+    code: str
+    balances: Mapping[int, Decimal]

@@ -1,0 +1,313 @@
+"""
+The statements of the posting kernel: lock, look up, write. Nothing here decides.
+
+One statement writes every row of a posting, whatever the length of its list: arrays, unnested on the
+server. Numbers travel as array literals, for joining strings is far cheaper than adapting each element;
+free text always goes through the driver's own adaptation.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from uuid import UUID
+
+import psycopg
+from django.db import connections
+from django.db.models import BigIntegerField, F, Field, Lookup
+from django.db.models.functions import Cast
+
+from ledger.chain import microseconds
+from ledger.movements import LockedWallet
+from wallet_project.kernel.database import POSTING
+from wallet_project.kernel.money import SCALE
+from wallets.models import Wallet
+
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+
+if TYPE_CHECKING:
+    _Lookup = Lookup[Any]  # generic only for the type checker
+else:
+    _Lookup = Lookup
+
+
+class _AnyOf(_Lookup):
+    """`id = ANY(array)`: one parameter for any number of ids, so that one prepared statement serves all."""
+
+    lookup_name = "any_of"
+
+    def get_prep_lookup(self) -> Any:
+        return list(self.rhs)
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Sequence[Any]]:
+        column, parameters = self.process_lhs(compiler, connection)
+        return f"{column} = ANY(%s::bigint[])", [*parameters, self.rhs]
+
+
+Field.register_lookup(_AnyOf)
+
+
+def pass_turnstile(cursor: Cursor, *, alone: bool) -> None:
+    """
+    Wait here, before the snapshot, for whoever would otherwise make us wait behind a row lock.
+
+    Under REPEATABLE READ a wait behind a row lock ends in 40001. LOCK TABLE takes no snapshot, and COMMIT or
+    death releases it. Alone: lists, hot wallets, re-runs. Together: ordinary pairs.
+    """
+    cursor.execute(_TURNSTILE_ALONE if alone else _TURNSTILE_TOGETHER)
+
+
+_TURNSTILE_ALONE: Final = "LOCK TABLE ledger_turnstile IN EXCLUSIVE MODE"
+_TURNSTILE_TOGETHER: Final = "LOCK TABLE ledger_turnstile IN ROW EXCLUSIVE MODE"
+
+
+@cache
+def _wallet_statement(*, locking: bool) -> str:
+    """The ORM's own statement, compiled once. Amounts come as integers of 1/10,000."""
+    wallets = Wallet.objects.using(POSTING).filter(pk__any_of=[0]).order_by("pk")
+    # Opposite transfers take the same locks in the same order, so neither waits on the other. NO KEY: the
+    # foreign keys of entries and transactions take KEY SHARE on these rows, and must not fight with us.
+    if locking:
+        wallets = wallets.select_for_update(no_key=True)
+    columns = wallets.values_list(
+        "pk",
+        "owner_id",
+        "kind",
+        "currency",
+        "decimals",
+        "status",
+        _units("balance"),
+        _units("held"),
+        _units("minimum_balance"),
+        "entry_count",
+        "head",
+        "moved_at",
+    )
+    compiler = columns.query.get_compiler(connection=connections[POSTING])
+    statement, parameters = compiler.as_sql()
+    # Only the list of ids varies; the scale is written out.
+    return str(statement % tuple("%s" if value == [0] else value for value in parameters))
+
+
+def _units(column: str) -> Cast:
+    return Cast(F(column) * SCALE, BigIntegerField())
+
+
+def lock_wallets(cursor: Cursor, ids: Iterable[int]) -> dict[int, LockedWallet]:
+    """Every wallet of the list, locked in order of its id and read under that lock."""
+    cursor.execute(_wallet_statement(locking=True), [array(sorted(ids))], prepare=True)
+    return {row[0]: LockedWallet(*row) for row in cursor}
+
+
+def read_wallets(cursor: Cursor, ids: Iterable[int]) -> dict[int, LockedWallet]:
+    """The same, without locks: for a preview, which promises nothing."""
+    cursor.execute(_wallet_statement(locking=False), [array(sorted(ids))])
+    return {row[0]: LockedWallet(*row) for row in cursor}
+
+
+class KnownKey(NamedTuple):
+    """A key as first used."""
+
+    fingerprint: bytes
+    transaction: int
+    http_status: int
+    failure_code: str
+
+
+class KnownTransaction(NamedTuple):
+    """A transaction to be completed, or one that an unknown outcome may have left behind. Times in microseconds."""
+
+    id: int
+    uuid: UUID
+    from_wallet: int
+    to_wallet: int
+    amount_units: int
+    currency: str
+    decimals: int
+    type: str
+    status: str
+    failure_code: str
+    initiator: int
+    group: int | None
+    reverses: int | None
+    created_at: int
+    note: str
+    metadata: dict[str, str]
+
+    @classmethod
+    def of(cls, row: tuple[Any, ...]) -> Self:
+        """From a row of `_TRANSACTION_COLUMNS`; times become microseconds."""
+        return cls(*row[:13], microseconds(row[13]), *row[14:])
+
+
+_KEYS: Final = """
+SELECT k.initiator_id, k.key, k.fingerprint, k.transaction_id, k.http_status, t.failure_code
+FROM unnest(%s::bigint[], %s::text[]) AS wanted (initiator_id, key)
+JOIN ledger_idempotencykey k ON k.initiator_id = wanted.initiator_id AND k.key = wanted.key
+JOIN ledger_transaction t ON t.id = k.transaction_id
+"""
+
+
+def look_up_keys(cursor: Cursor, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], KnownKey]:
+    """Which of these (initiator, key) pairs have been used, in one query."""
+    cursor.execute(_KEYS, [array(pair[0] for pair in keys), [pair[1] for pair in keys]], prepare=True)
+    return {(row[0], row[1]): KnownKey(bytes(row[2]), *row[3:]) for row in cursor}
+
+
+_TRANSACTION_COLUMNS: Final = """
+SELECT id, uuid, from_wallet_id, to_wallet_id, (least(amount, 900000000000000) * 10000)::bigint, currency, decimals,
+       type, status, failure_code, initiator_id, "group", reverses_id, created_at, note, metadata
+FROM ledger_transaction
+"""
+_BY_ID: Final = _TRANSACTION_COLUMNS + "WHERE id = ANY(%s::bigint[])"
+_BY_UUID: Final = _TRANSACTION_COLUMNS + "WHERE uuid = ANY(%s)"
+
+
+def read_transactions(cursor: Cursor, ids: Iterable[int]) -> dict[int, KnownTransaction]:
+    """Transactions by primary key. While their wallets are locked nobody else completes them."""
+    cursor.execute(_BY_ID, [array(ids)], prepare=True)
+    return {row[0]: KnownTransaction.of(row) for row in cursor}
+
+
+def find_left_behind(cursor: Cursor, uuids: Sequence[UUID]) -> dict[UUID, KnownTransaction]:
+    """What a posting whose COMMIT was never answered did write."""
+    cursor.execute(_BY_UUID, [list(uuids)])
+    return {row[1]: KnownTransaction.of(row) for row in cursor}
+
+
+def read_clock(cursor: Cursor) -> datetime:
+    """The database's clock, after the locks are held. The web process's own is never used."""
+    row = cursor.execute("SELECT clock_timestamp()", prepare=True).fetchone()
+    assert row is not None  # noqa: S101  (a SELECT without FROM has one row)
+    moment: datetime = row[0]
+    return moment
+
+
+@dataclass(slots=True)
+class Rows:
+    """What one posting writes: a tuple for each row, in the order of the columns in `_WRITE`."""
+
+    wallets: list[tuple[Any, ...]] = field(default_factory=list)
+    transactions: list[tuple[Any, ...]] = field(default_factory=list)
+    completions: list[tuple[Any, ...]] = field(default_factory=list)
+    keys: list[tuple[Any, ...]] = field(default_factory=list)
+    entries: list[tuple[Any, ...]] = field(default_factory=list)
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.transactions or self.completions)
+
+
+class LostUpdate(Exception):
+    """A row was not as it had been read under its lock. Cannot happen; asserted all the same."""
+
+
+_TIME: Final = "timestamptz 'epoch' + n.{} * interval '1 microsecond'"
+_WRITE: Final = f"""
+WITH moved AS (
+    UPDATE wallets_wallet w
+    SET balance = n.balance * 0.0001, entry_count = n.entry_count, head = n.head, moved_at = {_TIME.format("moved_at")}
+    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bytea[], %s::bigint[])
+        AS n (id, was, balance, entry_count, head, moved_at)
+    WHERE w.id = n.id AND w.balance = n.was * 0.0001
+    RETURNING 1
+), opened AS (
+    INSERT INTO ledger_transaction (id, uuid, from_wallet_id, to_wallet_id, amount, currency, decimals, type, status,
+        failure_code, initiator_id, "group", reverses_id, note, metadata, created_at, posted_at, completed_at)
+    SELECT n.id, n.uuid, n.from_wallet, n.to_wallet, n.amount, n.currency, n.decimals, n.type, n.status,
+        n.failure_code, n.initiator, n.sibling, n.reverses, n.note, n.metadata, {_TIME.format("created_at")},
+        {_TIME.format("posted_at")}, {_TIME.format("completed_at")}
+    FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::bigint[], %s::numeric[], %s::text[], %s::smallint[],
+        %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::jsonb[],
+        %s::bigint[], %s::bigint[], %s::bigint[])
+        AS n (id, uuid, from_wallet, to_wallet, amount, currency, decimals, type, status, failure_code, initiator,
+            sibling, reverses, note, metadata, created_at, posted_at, completed_at)
+), completed AS (
+    UPDATE ledger_transaction t
+    SET status = n.status, failure_code = n.failure_code, completed_at = {_TIME.format("completed_at")},
+        posted_at = coalesce(t.posted_at, {_TIME.format("posted_at")})
+    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[])
+        AS n (id, status, failure_code, posted_at, completed_at)
+    WHERE t.id = n.id AND t.status = 'PENDING'
+    RETURNING 1
+), keyed AS (
+    INSERT INTO ledger_idempotencykey (initiator_id, key, fingerprint, transaction_id, http_status, created_at)
+    SELECT n.initiator, n.key, n.fingerprint, n.transaction, n.http_status, {_TIME.format("created_at")}
+    FROM unnest(%s::bigint[], %s::text[], %s::bytea[], %s::bigint[], %s::smallint[], %s::bigint[])
+        AS n (initiator, key, fingerprint, transaction, http_status, created_at)
+), entered AS (
+    INSERT INTO ledger_ledgerentry
+        (id, wallet_id, transaction_id, sequence, debit, credit, balance_after, hash, created_at)
+    SELECT n.id, n.wallet, n.transaction, n.sequence, n.debit * 0.0001, n.credit * 0.0001, n.balance * 0.0001, n.hash,
+        {_TIME.format("created_at")}
+    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
+        %s::bytea[], %s::bigint[])
+        AS n (id, wallet, transaction, sequence, debit, credit, balance, hash, created_at)
+), told AS (
+    INSERT INTO kernel_outboxevent (id, event_id, transaction_id, wallet_id, lane, status, sequence, created_at)
+    SELECT n.id, n.event_id, n.transaction, n.wallet, n.wallet %% 16, n.status, n.sequence, {_TIME.format("created_at")}
+    FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[])
+        AS n (id, event_id, transaction, wallet, status, sequence, created_at)
+)
+SELECT (SELECT count(*) FROM moved), (SELECT count(*) FROM completed)
+"""
+
+
+def array(values: Iterable[object]) -> str:
+    """A PostgreSQL array literal of numbers, UUIDs, or words of ours that hold no special character."""
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
+def _bytes(values: Iterable[bytes]) -> str:
+    return "{" + ",".join([f'"\\\\x{value.hex()}"' for value in values]) + "}"
+
+
+def _texts(values: Iterable[str]) -> object:
+    """Free text: empty strings are common and cheap to write, all else is left to the driver."""
+    found = list(values)
+    return found if any(found) else "{" + ",".join(['""'] * len(found)) + "}"
+
+
+def _documents(values: Iterable[str]) -> object:
+    """Metadata as JSON text; almost always empty."""
+    found = list(values)
+    return found if any(value != "{}" for value in found) else "{" + ",".join(['"{}"'] * len(found)) + "}"
+
+
+_AS_IS: Final = array
+# How each column of `_WRITE` travels, table by table.
+_COLUMNS: Final = (
+    ("wallets", (_AS_IS,) * 4 + (_bytes, _AS_IS)),
+    (
+        "transactions",
+        (_AS_IS,) * 9 + (_texts,) + (_AS_IS,) * 3 + (_texts, _documents) + (_AS_IS,) * 3,
+    ),
+    ("completions", (_AS_IS, _AS_IS, _texts, _AS_IS, _AS_IS)),
+    ("keys", (_AS_IS, _texts, _bytes, _AS_IS, _AS_IS, _AS_IS)),
+    ("entries", (_AS_IS,) * 7 + (_bytes, _AS_IS)),
+    ("events", (_AS_IS,) * 7),
+)
+
+
+def write(cursor: Cursor, rows: Rows) -> None:
+    """
+    Write everything in one statement.
+
+    Entries arrive together with their transactions, so the statement triggers see both legs.
+
+    :raises LostUpdate: a balance or a status was not what had been read under the lock.
+    """
+    parameters: list[object] = []
+    for table, adapters in _COLUMNS:
+        found = getattr(rows, table)
+        columns = zip(*found, strict=True) if found else [()] * len(adapters)
+        parameters += [adapt(column) for adapt, column in zip(adapters, columns, strict=True)]
+    row = cursor.execute(_WRITE, parameters, prepare=True).fetchone()
+    if row != (len(rows.wallets), len(rows.completions)):
+        raise LostUpdate(f"wrote {row}, expected {(len(rows.wallets), len(rows.completions))}")
+
+
+def in_microseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else microseconds(moment)

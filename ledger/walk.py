@@ -1,0 +1,335 @@
+"""The walk: applies the groups of a list, in order, to wallets already locked, and collects the rows to write."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import rfc8785
+
+from ledger import chain
+from ledger.batch import Batch, NeedsWallets
+from ledger.judging import State, judge, moves_money
+from ledger.movements import Completion, Group, LockedWallet, Movement, Outcome
+from ledger.store import KnownKey, KnownTransaction, Rows
+from wallet_project.kernel.ids import new_uuid, public_id
+from wallet_project.kernel.money import decimals_of, from_units, to_units
+
+REFUSED_STATUS: Final = 422
+
+
+class Walk:
+    """
+    One pass. After `all`, `rows` holds what to write.
+
+    :param now: the database's clock under the locks; an entry's time is the greater of it and the times at
+        which its wallets last moved.
+    :param left_behind: what an earlier run of the same batch wrote although its COMMIT was never answered.
+    :param next_number: draws a primary key.
+    """
+
+    def __init__(
+        self,
+        *,
+        batch: Batch,
+        wallets: Mapping[int, LockedWallet],
+        now: datetime,
+        keys: Mapping[tuple[int, str], KnownKey],
+        pending: Mapping[int, KnownTransaction],
+        left_behind: Mapping[UUID, KnownTransaction],
+        next_number: Callable[[], int],
+    ) -> None:
+        missing = batch.wallets - wallets.keys()
+        if missing:
+            raise LookupError(f"There are no wallets {sorted(missing)}.")
+        self.batch = batch
+        self.states = {pk: State(wallet) for pk, wallet in wallets.items()}
+        self.now = now
+        self.keys = dict(keys)
+        self.pending = dict(pending)
+        self.left_behind = left_behind
+        self.next_number = next_number
+        self.rows = Rows()
+        self._now_microseconds = chain.microseconds(now)
+
+    def all(self) -> list[Outcome]:
+        outcomes = [self._group(place, group) for place, group in enumerate(self.batch.groups)]
+        for pk, state in self.states.items():
+            if state.entry_count != state.wallet.entry_count:
+                self.rows.wallets.append(
+                    (pk, state.wallet.balance_units, state.balance, state.entry_count, state.head, state.moved_at)
+                )
+        return outcomes
+
+    def _group(self, place: int, group: Group) -> Outcome:
+        earlier = self._earlier(place, group)
+        if earlier is not None:
+            return earlier
+        code = judge(group, self.states, self.pending, self.now)
+        if code:
+            outcome = self._refuse(place, group, code)
+        else:
+            outcome = self._apply(place, group)
+        if group.key is not None:
+            self._remember(group, outcome)
+        return outcome
+
+    def _earlier(self, place: int, group: Group) -> Outcome | None:
+        """What has happened already: under this key, to this PENDING transaction, or in a run of unknown outcome."""
+        if group.key is not None:
+            known = self.keys.get((group.initiator, group.key.key))
+            if known is not None:
+                if known.fingerprint != group.key.fingerprint:
+                    return Outcome(kind="key_reused", code="idempotency_key_reused", http_status=REFUSED_STATUS)
+                return Outcome(
+                    kind="replayed",
+                    transactions=(known.transaction,),
+                    code=known.failure_code if known.http_status == REFUSED_STATUS else "",
+                    http_status=known.http_status,
+                )
+        completed = [
+            self.pending[movement.transaction]
+            for movement in group.movements
+            if isinstance(movement, Completion) and self.pending[movement.transaction].status != "PENDING"
+        ]
+        if completed:
+            return Outcome(kind="unchanged", transactions=tuple(t.id for t in completed), code=completed[0].status)
+        mine = [self.left_behind.get(uuid) for (where, _), uuid in self.batch.ids.items() if where == place]
+        found = tuple(transaction for transaction in mine if transaction is not None)
+        if found:
+            code = found[0].failure_code
+            return Outcome(kind="refused" if code else "posted", transactions=tuple(t.id for t in found), code=code)
+        return None
+
+    def _remember(self, group: Group, outcome: Outcome) -> None:
+        assert group.key is not None  # noqa: S101  (the caller looked)
+        self.rows.keys.append(
+            (
+                group.initiator,
+                group.key.key,
+                group.key.fingerprint,
+                outcome.transactions[0],
+                outcome.http_status,
+                self._now_microseconds,
+            )
+        )
+        self.keys[(group.initiator, group.key.key)] = KnownKey(
+            group.key.fingerprint, outcome.transactions[0], outcome.http_status, outcome.code
+        )
+
+    def _refuse(self, place: int, group: Group, code: str) -> Outcome:
+        """Record the refusal of the movement that people see; its siblings never were."""
+        movement = group.movements[0]
+        if isinstance(movement, Completion):
+            raise ValueError(f"A completion cannot be refused ({code}).")
+        transaction = self._open(group, movement, self.batch.ids[(place, 0)], None, failure_code=code)
+        self._tell(movement, transaction, "FAILED", {})
+        return Outcome(kind="refused", transactions=(transaction,), code=code, http_status=REFUSED_STATUS)
+
+    def _apply(self, place: int, group: Group) -> Outcome:
+        transactions: list[int] = []
+        diverted: list[int] = []
+        sibling_of = 0 if len(group.movements) > 1 else None
+        for position, movement in enumerate(group.movements):
+            if isinstance(movement, Completion):
+                transactions.append(movement.transaction)
+                diverted += self._complete(group, movement)
+            else:
+                aimed = self._aim(movement)
+                uuid = self.batch.ids[(place, position)]
+                if sibling_of is not None and transactions:
+                    sibling_of = transactions[0]
+                transaction = self._open(group, aimed, uuid, sibling_of)
+                transactions.append(transaction)
+                if aimed is not movement:
+                    diverted.append(transaction)
+        return Outcome(
+            kind="posted",
+            transactions=tuple(transactions),
+            http_status=group.key.http_status if group.key else 0,
+            diverted=tuple(diverted),
+        )
+
+    def _aim(self, movement: Movement) -> Movement:
+        """Facts are never refused: money for a wallet that cannot take it goes to suspense, and says so."""
+        assert movement.to_wallet is not None  # noqa: S101  (refused before)
+        payee = self.states[movement.to_wallet]
+        if not movement.fact or payee.can_take(to_units(movement.amount)):
+            return movement
+        return replace(
+            movement,
+            to_wallet=self._suspense(movement.currency),
+            metadata={**movement.metadata, "intended_wallet": str(movement.to_wallet)},
+        )
+
+    def _suspense(self, currency: str) -> int:
+        if currency not in self.batch.suspense:
+            raise NeedsWallets("suspense", currency)
+        return self.batch.suspense[currency]
+
+    def _open(
+        self, group: Group, movement: Movement, uuid: UUID, sibling_of: int | None, failure_code: str = ""
+    ) -> int:
+        """
+        A new transaction, with its entries if money moves now.
+
+        :param sibling_of: the first transaction of the group; 0 makes this one the first.
+        """
+        pk = self.next_number()
+        at = self._time_of(movement.from_wallet, movement.to_wallet)
+        moves = not failure_code and moves_money(movement)
+        status = "FAILED" if failure_code else movement.status
+        metadata = dict(movement.metadata)
+        known = KnownTransaction(
+            id=pk,
+            uuid=uuid,
+            from_wallet=movement.from_wallet,
+            to_wallet=movement.to_wallet or 0,
+            amount_units=to_units(movement.amount),
+            currency=movement.currency,
+            decimals=decimals_of(movement.currency),
+            type=movement.type,
+            status=status,
+            failure_code=failure_code,
+            initiator=group.initiator,
+            group=sibling_of if sibling_of != 0 else pk,
+            reverses=movement.reverses,
+            created_at=at,
+            note=movement.note,
+            metadata=metadata,
+        )
+        self.rows.transactions.append(
+            (
+                pk,
+                uuid,
+                movement.from_wallet,
+                movement.to_wallet,
+                movement.amount,
+                known.currency,
+                known.decimals,
+                known.type,
+                status,
+                failure_code,
+                group.initiator,
+                known.group,
+                movement.reverses,
+                movement.note,
+                rfc8785.dumps(metadata).decode() if metadata else "{}",
+                at,
+                at if moves else None,
+                None if status == "PENDING" else at,
+            )
+        )
+        if not failure_code:
+            self._tell(movement, pk, status, self._enter(known, at) if moves else {})
+        return pk
+
+    def _complete(self, group: Group, completion: Completion) -> list[int]:
+        """
+        End a PENDING transaction.
+
+        An ADD whose wallet cannot take the money fails, and a new ADD takes the money to suspense: what a
+        transaction says of its wallets never changes.
+
+        :returns: the transactions that were diverted.
+        """
+        known = self.pending[completion.transaction]
+        at = self._time_of(known.from_wallet, known.to_wallet)
+        status, failure_code, diverted = completion.status, completion.failure_code, []
+        posts = known.type == "ADD" and status == "SUCCESS"
+        if posts and not self.states[known.to_wallet].can_take(known.amount_units):
+            posts, status, failure_code = False, "FAILED", "recipient_unavailable"
+            instead = Movement(
+                type="ADD",
+                amount=from_units(known.amount_units),
+                currency=known.currency,
+                from_wallet=known.from_wallet,
+                to_wallet=self._suspense(known.currency),
+                metadata={"instead_of": public_id("txn", known.uuid), "intended_wallet": str(known.to_wallet)},
+                fact=True,
+            )
+            diverted.append(self._open(group, instead, new_uuid(), None))
+        self.pending[known.id] = known._replace(status=status)
+        self.rows.completions.append((known.id, status, failure_code, at if posts else None, at))
+        sequences = self._enter(known, at) if posts else {}
+        self._tell(known, known.id, status, sequences)
+        return diverted
+
+    def _enter(self, known: KnownTransaction, at: int) -> dict[int, int]:
+        """The two entries of a transaction. Returns each wallet's new sequence."""
+        digest = chain.digest_of_transaction(
+            id=known.id,
+            uuid=known.uuid,
+            from_wallet=known.from_wallet,
+            to_wallet=known.to_wallet,
+            amount_units=known.amount_units,
+            currency=known.currency,
+            decimals=known.decimals,
+            type=known.type,
+            initiator=known.initiator,
+            group=known.group,
+            reverses=known.reverses,
+            created_at=known.created_at,
+            note=known.note,
+            metadata=known.metadata,
+        )
+        units = known.amount_units
+        sequences = {}
+        for wallet, debit, credit in ((known.from_wallet, units, 0), (known.to_wallet, 0, units)):
+            state = self.states[wallet]
+            state.balance += credit - debit
+            state.entry_count += 1
+            state.moved_at = at
+            state.head = chain.hash_of_entry(
+                previous=state.head,
+                wallet=wallet,
+                sequence=state.entry_count,
+                transaction_digest=digest,
+                debit_units=debit,
+                credit_units=credit,
+                balance_units=state.balance,
+                created_at=at,
+            )
+            self.rows.entries.append(
+                (
+                    self.next_number(),
+                    wallet,
+                    known.id,
+                    state.entry_count,
+                    debit,
+                    credit,
+                    state.balance,
+                    state.head,
+                    at,
+                )
+            )
+            sequences[wallet] = state.entry_count
+        return sequences
+
+    def _tell(
+        self, parties: Movement | KnownTransaction, transaction: int, status: str, sequences: Mapping[int, int]
+    ) -> None:
+        """An event for each person's wallet that may know of it: never of another's failed attempt."""
+        told: Sequence[int | None] = (parties.from_wallet, parties.to_wallet)
+        if status == "FAILED" and parties.type != "ADD":
+            told = (parties.from_wallet,)
+        for wallet in told:
+            if wallet is None or self.states[wallet].wallet.is_system:
+                continue
+            self.rows.events.append(
+                (
+                    self.next_number(),
+                    new_uuid(),
+                    transaction,
+                    wallet,
+                    status,
+                    sequences.get(wallet),
+                    self._now_microseconds,
+                )
+            )
+
+    def _time_of(self, *wallets: int | None) -> int:
+        """The greater of the clock and the times at which these wallets last moved: no chain runs backwards."""
+        times = [self.states[wallet].moved_at for wallet in wallets if wallet is not None]
+        return max(self._now_microseconds, *times)
