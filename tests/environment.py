@@ -16,6 +16,7 @@ import psycopg
 import redis
 from django.core.management import call_command
 from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper
 from psycopg import sql
 
 from wallet_project.local.servers import Kafka, Postgres, Server, Valkey, running
@@ -194,7 +195,8 @@ def _point_aliases_at(name: str) -> None:
     for alias in _ALIASES:
         connection = connections[alias]
         connection.close()
-        connection.close_pool()
+        if isinstance(connection, DatabaseWrapper):
+            connection.close_pool()
         connections.settings[alias]["NAME"] = name
     for which in _DATABASE_NAMES:
         os.environ[which] = _with_database(os.environ[which], name)

@@ -2,8 +2,10 @@
 Becomes a server that dies with its parent: `leash.py OPTIONS -- COMMAND …`.
 
 Linux sends the chosen signal to this very process when its parent ends, however that parent ended
-(prctl(2), PR_SET_PDEATHSIG); the setting survives exec. Before it becomes the server it writes its pid
-and start time down, so that a later start can stop exactly this process and no other.
+((prctl(2), PR_SET_PDEATHSIG); the setting survives exec. Before it becomes the server it writes its pid
+and start time down, so that a later start can stop exactly this process and no other. It also puts a mark,
+random and recorded, into the environment that the server's own children inherit: where a server was killed and
+its workers live on, they are found by that mark and by nothing else.
 
 PostgreSQL refuses to run as root. Run by root, `--not-as-root` becomes the account `nobody`, keeping one
 capability, CAP_DAC_OVERRIDE: the state may lie under a directory that only root may enter, and opening
@@ -13,10 +15,12 @@ Standard library only, and quick to start: it runs as `python -I -S leash.py`.
 """
 
 import argparse
+import contextlib
 import ctypes
 import json
 import os
 import pwd
+import secrets
 import shlex
 import signal
 import struct
@@ -28,6 +32,7 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAP_DAC_OVERRIDE = 1
 CAPABILITY_VERSION_3 = 0x20080522
+MARK = "WALLET_LEASH"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -69,13 +74,52 @@ def start_time(pid: int) -> str:
         return stat.read().rpartition(")")[2].split()[19]
 
 
-def write_record(*, path: str, stop_signal: int) -> None:
-    """Leave `{pid, started, stop_signal}` at `path`, whole or not at all."""
-    record = {"pid": os.getpid(), "started": start_time(os.getpid()), "stop_signal": stop_signal}
+def marked(mark: str) -> list[int]:
+    """The pids of all processes that carry this mark in their environment, as far as we may look."""
+    line = f"{MARK}={mark}".encode()
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as environ:
+                if line in environ.read().split(b"\0"):
+                    found.append(int(name))
+    return found
+
+
+def read_record(path: str) -> dict[str, str] | None:
+    """What `write_record` left at `path`; None when there is nothing that it could have written."""
+    try:
+        with open(path, encoding="ascii") as record:
+            found = json.load(record)
+    except (OSError, ValueError):
+        return None
+    if not isinstance(found, dict) or set(found) != {"pid", "started", "stop_signal", "mark"}:
+        return None
+    return {name: str(value) for name, value in found.items()}
+
+
+def write_record(*, path: str, stop_signal: str) -> str:
+    """Leave `{pid, started, stop_signal, mark}` at `path`, whole or not at all; the mark is new and answered."""
+    mark = secrets.token_hex(16)
+    record = {"pid": os.getpid(), "started": start_time(os.getpid()), "stop_signal": stop_signal, "mark": mark}
     draft = f"{path}.{os.getpid()}"
     with open(draft, "w", encoding="ascii") as out:
         json.dump(record, out)
     os.replace(draft, path)
+    return mark
+
+
+def end_orphans(path: str) -> None:
+    """Kill the workers that an earlier process, recorded at `path` and now gone, has left behind."""
+    record = read_record(path)
+    if record is None:
+        return
+    with contextlib.suppress(OSError):
+        if start_time(int(record["pid"])) == record["started"]:
+            return
+    for pid in marked(record["mark"]):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def read_environment(path: str) -> dict[str, str]:
@@ -102,9 +146,12 @@ def main(arguments: list[str]) -> None:
     parent = os.getppid()
     stop_signal = signal.Signals[options.stop_signal]
     if options.record:
-        write_record(path=options.record, stop_signal=stop_signal)
+        end_orphans(options.record)
+        mark = write_record(path=options.record, stop_signal=options.stop_signal)
     if options.environment:
         os.environ.update(read_environment(options.environment))
+    if options.record:
+        os.environ[MARK] = mark
     if options.not_as_root and os.geteuid() == 0:
         become_nobody()
     # A change of user clears the setting, so it comes after.
