@@ -1,9 +1,12 @@
 """Reads of people and their sessions."""
 
 import uuid
+from typing import Final
 
 from accounts.addresses import Address
-from accounts.models import Channel, Session, User
+from accounts.models import Channel, InboxMessage, Session, User
+
+MOST_INBOX_MESSAGES: Final = 200
 
 
 def owner_of(address: Address) -> User | None:
@@ -21,3 +24,8 @@ def newest_claimant_of(address: Address) -> User | None:
 def session_with_user(session: uuid.UUID) -> Session | None:
     """A session, its user, and the user's actor, in one query: every authenticated request pays for it."""
     return Session.objects.select_related("user__actor").filter(uuid=session).first()
+
+
+def newest_inbox_messages() -> list[InboxMessage]:
+    """What the demo sent, newest first."""
+    return list(InboxMessage.objects.order_by("-sent_at", "-id")[:MOST_INBOX_MESSAGES])

@@ -1,0 +1,58 @@
+"""
+Groups and what they may do: `support`, `support_lead`, `auditor`.
+
+Each app's permissions are granted by a migration of that app or of one above it, with `grant`.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from django.apps.registry import Apps
+from django.contrib.auth.models import Group
+
+from accounts.models import User
+from wallet_project.kernel.database import require_transaction
+
+SUPPORT: Final = "support"
+SUPPORT_LEAD: Final = "support_lead"
+AUDITOR: Final = "auditor"
+ALL: Final = (SUPPORT, SUPPORT_LEAD, AUDITOR)
+
+
+def grant(apps: Apps, alias: str, *, groups: Iterable[str], permissions: Iterable[str]) -> None:
+    """
+    For migrations: give each of `groups` each of `permissions`, written `app.codename` where the codename ends
+    in the model's name (`wallets.view_wallet`, `accounts.block_user`).
+
+    Django makes its permission rows only after the last migration of a run, so missing ones are made here; it
+    then finds them. Safe to run twice.
+    """
+    group_rows = [apps.get_model("auth", "Group").objects.using(alias).get_or_create(name=name)[0] for name in groups]
+    for name in permissions:
+        app_label, codename = name.split(".")
+        content_type, _ = (
+            apps.get_model("contenttypes", "ContentType")
+            .objects.using(alias)
+            .get_or_create(app_label=app_label, model=codename.rpartition("_")[2])
+        )
+        permission, _ = (
+            apps.get_model("auth", "Permission")
+            .objects.using(alias)
+            .get_or_create(
+                content_type=content_type, codename=codename, defaults={"name": f"Can {codename.replace('_', ' ')}"}
+            )
+        )
+        for group in group_rows:
+            group.permissions.add(permission)
+
+
+def appoint(*, user: User, group: str) -> None:
+    """
+    Give a person a role and let them into the admin. For operators and the demo: no door calls it.
+
+    :raises Group.DoesNotExist: a role that no migration made.
+    """
+    require_transaction("default")
+    user.groups.add(Group.objects.get(name=group))
+    user.is_staff = True
+    user.save(update_fields=["is_staff"])

@@ -1,0 +1,25 @@
+"""Serializer fields that say no more and no less than the API's contract."""
+
+from datetime import UTC
+from typing import Any
+
+from rest_framework import serializers
+
+
+class Text(serializers.CharField):
+    """A JSON string and nothing else (DRF's own field takes numbers too), as typed unless told to trim."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"trim_whitespace": False, **options})
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class UtcTime(serializers.DateTimeField):
+    """RFC 3339 in UTC, whatever the time zone of our days is."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"default_timezone": UTC, **options})
