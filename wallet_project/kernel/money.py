@@ -16,6 +16,7 @@ SCALE: Final = 10_000
 DECIMALS: Final[dict[str, int]] = {"INR": 2, "JPY": 0, "KWD": 3}
 
 _AMOUNT: Final = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,4}))?\Z")
+_EVERY_SECOND: Final = re.compile(r"(?<=[0-9])(?=(?:[0-9]{2})+\Z)")
 
 
 class MalformedAmount(ValueError):
@@ -61,6 +62,19 @@ class Money:
     def text(self) -> str:
         """The amount with exactly its currency's decimals: `500.00`."""
         return f"{self.amount:.{decimals_of(self.currency)}f}"
+
+    @property
+    def spelled(self) -> str:
+        """
+        As people read it: `₹1,00,000.00`, in India's grouping (the last three digits, then by twos); any other
+        currency by its code, grouped by threes. A minus sign, never a hyphen, stands before the symbol.
+        """
+        sign = "\N{MINUS SIGN}" if self.amount < 0 else ""
+        whole, point, fraction = f"{abs(self.amount):.{decimals_of(self.currency)}f}".partition(".")
+        if self.currency == "INR":
+            head, tail = whole[:-3], whole[-3:]
+            return f"{sign}₹{_EVERY_SECOND.sub(',', head)}{',' if head else ''}{tail}{point}{fraction}"
+        return f"{sign}{self.currency}\N{NO-BREAK SPACE}{int(whole):,}{point}{fraction}"
 
     @property
     def minor(self) -> int:
