@@ -138,7 +138,8 @@ class LedgerEntry(models.Model):
         verbose_name_plural = "ledger entries"
         constraints = [
             models.UniqueConstraint(fields=["wallet", "sequence"], name="entry_sequence"),
-            models.UniqueConstraint("transaction", Q(debit__gt=0), name="entry_two_legs"),
+            # The stubs do not know that a Q is an expression.
+            models.UniqueConstraint("transaction", Q(debit__gt=0), name="entry_two_legs"),  # type: ignore[call-overload]
             models.CheckConstraint(
                 condition=Q(debit__gt=0, debit__lt=BOUND, credit=0) | Q(credit__gt=0, credit__lt=BOUND, debit=0),
                 name="entry_one_side",

@@ -102,10 +102,9 @@ class _Attempt:
     def run(self) -> list[Outcome]:
         connection = connections[POSTING]
         try:
-            with routed_to_posting():
-                with transaction.atomic(using=POSTING, durable=True):
-                    outcomes = self._inside(connection.connection.cursor())
-                    self.was_committing = True
+            with routed_to_posting(), transaction.atomic(using=POSTING, durable=True):
+                outcomes = self._inside(store.cursor_of(connection))
+                self.was_committing = True
             return outcomes
         finally:
             # Back to the pool of one: another thread waits for it. A broken one is thrown away there.
@@ -115,11 +114,12 @@ class _Attempt:
         batch = self.batch
         store.pass_turnstile(cursor, alone=self.alone)
         wallets = store.lock_wallets(cursor, batch.wallets)
+        now, keys = store.read_clock_and_keys(cursor, batch.keys)
         walk = Walk(
             batch=batch,
             wallets=wallets,
-            now=store.read_clock(cursor),
-            keys=store.look_up_keys(cursor, batch.keys) if batch.keys else {},
+            now=now,
+            keys=keys,
             pending=store.read_transactions(cursor, batch.completing) if batch.completing else {},
             left_behind=store.find_left_behind(cursor, batch.uuids) if self.uncertain else {},
             next_number=partial(next_number, cursor),
@@ -141,10 +141,10 @@ def preview(groups: Sequence[Group]) -> list[Preview]:
     batch = Batch.of(groups)
     connection = connections["default"]
     connection.ensure_connection()
-    cursor: store.Cursor = connection.connection.cursor()
+    cursor = store.cursor_of(connection)
     states = {pk: State(wallet) for pk, wallet in store.read_wallets(cursor, batch.wallets).items()}
     pending = store.read_transactions(cursor, batch.completing) if batch.completing else {}
-    now = store.read_clock(cursor)
+    now, _ = store.read_clock_and_keys(cursor, [])
     previews = []
     for group in groups:
         code = judge(group, states, pending, now)

@@ -6,7 +6,7 @@ server. Numbers travel as array literals, for joining strings is far cheaper tha
 free text always goes through the driver's own adaptation.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -15,6 +15,7 @@ from uuid import UUID
 
 import psycopg
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BigIntegerField, F, Field, Lookup
 from django.db.models.functions import Cast
 
@@ -32,6 +33,15 @@ else:
     _Lookup = Lookup
 
 
+def cursor_of(connection: BaseDatabaseWrapper) -> Cursor:
+    """
+    The driver's own cursor on Django's connection: it binds on the server and prepares.
+
+    Django's merges parameters into the text, so that PostgreSQL would parse and plan each posting anew.
+    """
+    return psycopg.Cursor(connection.connection)
+
+
 class _AnyOf(_Lookup):
     """`id = ANY(array)`: one parameter for any number of ids, so that one prepared statement serves all."""
 
@@ -40,7 +50,7 @@ class _AnyOf(_Lookup):
     def get_prep_lookup(self) -> Any:
         return list(self.rhs)
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Sequence[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
         column, parameters = self.process_lhs(compiler, connection)
         return f"{column} = ANY(%s::bigint[])", [*parameters, self.rhs]
 
@@ -138,21 +148,31 @@ class KnownTransaction(NamedTuple):
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> Self:
         """From a row of `_TRANSACTION_COLUMNS`; times become microseconds."""
-        return cls(*row[:13], microseconds(row[13]), *row[14:])
+        return cls._make((*row[:13], microseconds(row[13]), *row[14:]))
 
 
-_KEYS: Final = """
-SELECT k.initiator_id, k.key, k.fingerprint, k.transaction_id, k.http_status, t.failure_code
-FROM unnest(%s::bigint[], %s::text[]) AS wanted (initiator_id, key)
-JOIN ledger_idempotencykey k ON k.initiator_id = wanted.initiator_id AND k.key = wanted.key
-JOIN ledger_transaction t ON t.id = k.transaction_id
+_CLOCK_AND_KEYS: Final = """
+SELECT clock.now, k.initiator_id, k.key, k.fingerprint, k.transaction_id, k.http_status, t.failure_code
+FROM (SELECT clock_timestamp() AS now) clock
+LEFT JOIN (
+    unnest(%s::bigint[], %s::text[]) AS wanted (initiator_id, key)
+    JOIN ledger_idempotencykey k ON k.initiator_id = wanted.initiator_id AND k.key = wanted.key
+    JOIN ledger_transaction t ON t.id = k.transaction_id
+) ON true
 """
 
 
-def look_up_keys(cursor: Cursor, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], KnownKey]:
-    """Which of these (initiator, key) pairs have been used, in one query."""
-    cursor.execute(_KEYS, [array(pair[0] for pair in keys), [pair[1] for pair in keys]], prepare=True)
-    return {(row[0], row[1]): KnownKey(bytes(row[2]), *row[3:]) for row in cursor}
+def read_clock_and_keys(
+    cursor: Cursor, keys: Sequence[tuple[int, str]]
+) -> tuple[datetime, dict[tuple[int, str], KnownKey]]:
+    """
+    The database's clock, now that the locks are held, and which of these (initiator, key) pairs have been used.
+
+    The clock is PostgreSQL's alone, never the web process's own.
+    """
+    parameters = [array(pair[0] for pair in keys), _texts(pair[1] for pair in keys)]
+    rows = cursor.execute(_CLOCK_AND_KEYS, parameters, prepare=True).fetchall()
+    return rows[0][0], {(row[1], row[2]): KnownKey(bytes(row[3]), *row[4:]) for row in rows if row[1] is not None}
 
 
 _TRANSACTION_COLUMNS: Final = """
@@ -176,14 +196,6 @@ def find_left_behind(cursor: Cursor, uuids: Sequence[UUID]) -> dict[UUID, KnownT
     return {row[1]: KnownTransaction.of(row) for row in cursor}
 
 
-def read_clock(cursor: Cursor) -> datetime:
-    """The database's clock, after the locks are held. The web process's own is never used."""
-    row = cursor.execute("SELECT clock_timestamp()", prepare=True).fetchone()
-    assert row is not None  # noqa: S101  (a SELECT without FROM has one row)
-    moment: datetime = row[0]
-    return moment
-
-
 @dataclass(slots=True)
 class Rows:
     """What one posting writes: a tuple for each row, in the order of the columns in `_WRITE`."""
@@ -204,11 +216,10 @@ class LostUpdate(Exception):
     """A row was not as it had been read under its lock. Cannot happen; asserted all the same."""
 
 
-_TIME: Final = "timestamptz 'epoch' + n.{} * interval '1 microsecond'"
-_WRITE: Final = f"""
+_WRITE: Final = """
 WITH moved AS (
     UPDATE wallets_wallet w
-    SET balance = n.balance * 0.0001, entry_count = n.entry_count, head = n.head, moved_at = {_TIME.format("moved_at")}
+    SET balance = n.balance * 0.0001, entry_count = n.entry_count, head = n.head, moved_at = ledger_time(n.moved_at)
     FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bytea[], %s::bigint[])
         AS n (id, was, balance, entry_count, head, moved_at)
     WHERE w.id = n.id AND w.balance = n.was * 0.0001
@@ -217,41 +228,41 @@ WITH moved AS (
     INSERT INTO ledger_transaction (id, uuid, from_wallet_id, to_wallet_id, amount, currency, decimals, type, status,
         failure_code, initiator_id, "group", reverses_id, note, metadata, created_at, posted_at, completed_at)
     SELECT n.id, n.uuid, n.from_wallet, n.to_wallet, n.amount, n.currency, n.decimals, n.type, n.status,
-        n.failure_code, n.initiator, n.sibling, n.reverses, n.note, n.metadata, {_TIME.format("created_at")},
-        {_TIME.format("posted_at")}, {_TIME.format("completed_at")}
+        n.failure_code, n.initiator, n.sibling, n.reverses, n.note, n.metadata,
+        ledger_time(n.created_at), ledger_time(n.posted_at), ledger_time(n.completed_at)
     FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::bigint[], %s::numeric[], %s::text[], %s::smallint[],
         %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::jsonb[],
         %s::bigint[], %s::bigint[], %s::bigint[])
         AS n (id, uuid, from_wallet, to_wallet, amount, currency, decimals, type, status, failure_code, initiator,
             sibling, reverses, note, metadata, created_at, posted_at, completed_at)
-), completed AS (
-    UPDATE ledger_transaction t
-    SET status = n.status, failure_code = n.failure_code, completed_at = {_TIME.format("completed_at")},
-        posted_at = coalesce(t.posted_at, {_TIME.format("posted_at")})
-    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[])
-        AS n (id, status, failure_code, posted_at, completed_at)
-    WHERE t.id = n.id AND t.status = 'PENDING'
-    RETURNING 1
 ), keyed AS (
     INSERT INTO ledger_idempotencykey (initiator_id, key, fingerprint, transaction_id, http_status, created_at)
-    SELECT n.initiator, n.key, n.fingerprint, n.transaction, n.http_status, {_TIME.format("created_at")}
+    SELECT n.initiator, n.key, n.fingerprint, n.transaction, n.http_status, ledger_time(n.created_at)
     FROM unnest(%s::bigint[], %s::text[], %s::bytea[], %s::bigint[], %s::smallint[], %s::bigint[])
         AS n (initiator, key, fingerprint, transaction, http_status, created_at)
 ), entered AS (
     INSERT INTO ledger_ledgerentry
         (id, wallet_id, transaction_id, sequence, debit, credit, balance_after, hash, created_at)
     SELECT n.id, n.wallet, n.transaction, n.sequence, n.debit * 0.0001, n.credit * 0.0001, n.balance * 0.0001, n.hash,
-        {_TIME.format("created_at")}
+        ledger_time(n.created_at)
     FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
         %s::bytea[], %s::bigint[])
         AS n (id, wallet, transaction, sequence, debit, credit, balance, hash, created_at)
 ), told AS (
     INSERT INTO kernel_outboxevent (id, event_id, transaction_id, wallet_id, lane, status, sequence, created_at)
-    SELECT n.id, n.event_id, n.transaction, n.wallet, n.wallet %% 16, n.status, n.sequence, {_TIME.format("created_at")}
+    SELECT n.id, n.event_id, n.transaction, n.wallet, n.wallet %% 16, n.status, n.sequence, ledger_time(n.created_at)
     FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[])
         AS n (id, event_id, transaction, wallet, status, sequence, created_at)
 )
-SELECT (SELECT count(*) FROM moved), (SELECT count(*) FROM completed)
+SELECT count(*) FROM moved
+"""
+_COMPLETE: Final = """
+UPDATE ledger_transaction t
+SET status = n.status, failure_code = n.failure_code, completed_at = ledger_time(n.completed_at),
+    posted_at = coalesce(t.posted_at, ledger_time(n.posted_at))
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[])
+    AS n (id, status, failure_code, posted_at, completed_at)
+WHERE t.id = n.id AND t.status = 'PENDING'
 """
 
 
@@ -280,33 +291,37 @@ _AS_IS: Final = array
 # How each column of `_WRITE` travels, table by table.
 _COLUMNS: Final = (
     ("wallets", (_AS_IS,) * 4 + (_bytes, _AS_IS)),
-    (
-        "transactions",
-        (_AS_IS,) * 9 + (_texts,) + (_AS_IS,) * 3 + (_texts, _documents) + (_AS_IS,) * 3,
-    ),
-    ("completions", (_AS_IS, _AS_IS, _texts, _AS_IS, _AS_IS)),
+    ("transactions", (_AS_IS,) * 9 + (_texts,) + (_AS_IS,) * 3 + (_texts, _documents) + (_AS_IS,) * 3),
     ("keys", (_AS_IS, _texts, _bytes, _AS_IS, _AS_IS, _AS_IS)),
     ("entries", (_AS_IS,) * 7 + (_bytes, _AS_IS)),
     ("events", (_AS_IS,) * 7),
 )
+_COMPLETION_COLUMNS: Final = (_AS_IS, _AS_IS, _texts, _AS_IS, _AS_IS)
 
 
 def write(cursor: Cursor, rows: Rows) -> None:
     """
-    Write everything in one statement.
+    Write everything in one statement; completions, which need their entries to be there, in a second.
 
-    Entries arrive together with their transactions, so the statement triggers see both legs.
+    Entries arrive together with their new transactions, so the statement triggers see both legs.
 
     :raises LostUpdate: a balance or a status was not what had been read under the lock.
     """
     parameters: list[object] = []
     for table, adapters in _COLUMNS:
-        found = getattr(rows, table)
-        columns = zip(*found, strict=True) if found else [()] * len(adapters)
-        parameters += [adapt(column) for adapt, column in zip(adapters, columns, strict=True)]
-    row = cursor.execute(_WRITE, parameters, prepare=True).fetchone()
-    if row != (len(rows.wallets), len(rows.completions)):
-        raise LostUpdate(f"wrote {row}, expected {(len(rows.wallets), len(rows.completions))}")
+        parameters += _adapted(getattr(rows, table), adapters)
+    moved = cursor.execute(_WRITE, parameters, prepare=True).fetchone()
+    if moved != (len(rows.wallets),):
+        raise LostUpdate(f"{moved} balances were as read, of {len(rows.wallets)}")
+    if rows.completions:
+        cursor.execute(_COMPLETE, _adapted(rows.completions, _COMPLETION_COLUMNS), prepare=True)
+        if cursor.rowcount != len(rows.completions):
+            raise LostUpdate(f"{cursor.rowcount} transactions were PENDING, of {len(rows.completions)}")
+
+
+def _adapted(rows: Sequence[tuple[Any, ...]], adapters: Sequence[Callable[[Iterable[Any]], object]]) -> list[object]:
+    columns = zip(*rows, strict=True) if rows else [()] * len(adapters)
+    return [adapt(column) for adapt, column in zip(adapters, columns, strict=True)]
 
 
 def in_microseconds(moment: datetime | None) -> int | None:

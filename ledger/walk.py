@@ -67,10 +67,7 @@ class Walk:
         if earlier is not None:
             return earlier
         code = judge(group, self.states, self.pending, self.now)
-        if code:
-            outcome = self._refuse(place, group, code)
-        else:
-            outcome = self._apply(place, group)
+        outcome = self._refuse(place, group, code) if code else self._apply(place, group)
         if group.key is not None:
             self._remember(group, outcome)
         return outcome
@@ -95,6 +92,8 @@ class Walk:
         ]
         if completed:
             return Outcome(kind="unchanged", transactions=tuple(t.id for t in completed), code=completed[0].status)
+        if not self.left_behind:
+            return None
         mine = [self.left_behind.get(uuid) for (where, _), uuid in self.batch.ids.items() if where == place]
         found = tuple(transaction for transaction in mine if transaction is not None)
         if found:

@@ -14,6 +14,10 @@ ROLE = application_role()
 SCHEMA = """
 CREATE SEQUENCE ledger_numbers AS bigint INCREMENT BY 4096;
 
+-- A time from whole microseconds since 1970, without the rounding of to_timestamp(double). Inlined where it is used.
+CREATE FUNCTION ledger_time(microseconds bigint) RETURNS timestamptz LANGUAGE sql STABLE
+    RETURN timestamptz 'epoch' + microseconds * interval '1 microsecond';
+
 -- Always empty. LOCK TABLE on it is where postings wait for one another before they take a snapshot.
 CREATE TABLE ledger_turnstile (never boolean CHECK (false) NOT NULL);
 
