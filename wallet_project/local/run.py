@@ -5,6 +5,7 @@ The order is the story: hold the home, stop what an earlier run left, choose por
 make roles and tables, start the wallet, and say so only when `/health/ready` answers 200.
 """
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -17,6 +18,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
+import psycopg
+
 from wallet_project.local import supervision, variables
 from wallet_project.local.home import Home, HomeError
 from wallet_project.local.output import Output
@@ -27,6 +30,7 @@ from wallet_project.local.supervision import APPLICATION, SERVERS, SupervisionEr
 _READY_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.1
 _WATCH_SECONDS: Final = 0.5
+_PREPARED: Final = "prepared"
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _KINDS: Final[dict[str, type[Postgres] | type[Valkey] | type[Kafka]]] = {
     "postgres": Postgres,
@@ -96,7 +100,9 @@ def _run_in(home: Home, *, port: int, environ: Mapping[str, str]) -> int:
     try:
         supervisor.begin(servers=server_programs, application=application)
         _start_servers(supervisor, servers)
-        _prepare_database(home)
+        if not _is_prepared(state, servers, chosen):
+            _prepare_database(home)
+            _remember_prepared(state, servers, chosen)
         supervisor.start(APPLICATION)
         _wait_until_ready(supervisor, port=port)
         output.say(f"wallet ready at http://{HOST}:{port}")
@@ -118,6 +124,44 @@ def _start_servers(supervisor: Supervisor, servers: Mapping[str, Server]) -> Non
         supervisor.wait_for(server)
         if isinstance(server, Postgres):
             server.create_roles()
+
+
+def _fingerprint(chosen: Mapping[str, str]) -> str:
+    """Stands for everything that could make preparing the database again do something."""
+    digest = hashlib.sha256(chosen["WALLET_DEMO"].encode())
+    sources = [*supervision.CHECKOUT.glob("*/migrations/*.py"), *supervision.CHECKOUT.glob("*/*/migrations/*.py")]
+    sources += [*supervision.CHECKOUT.glob("*/management/commands/seed_demo.py")]
+    sources += [supervision.CHECKOUT / "requirements.txt", Path(__file__).with_name("prepare.py")]
+    for source in sorted(sources):
+        digest.update(f"{source.name}\n".encode() + source.read_bytes())
+    return digest.hexdigest()
+
+
+def _migrations_applied(postgres: Postgres) -> int:
+    try:
+        with psycopg.connect(postgres.url(postgres.superuser), connect_timeout=5) as connection:
+            found = connection.execute("SELECT count(*) FROM django_migrations").fetchone()
+    except psycopg.Error:
+        return 0
+    return int(found[0]) if found else 0
+
+
+def _is_prepared(state: State, servers: Mapping[str, Server], chosen: Mapping[str, str]) -> bool:
+    """
+    Whether this home's own database was already migrated and seeded by this very code.
+
+    Finding that out through Django takes seconds of every start. A database that is not ours is always asked.
+    """
+    postgres = servers.get("postgres")
+    if not isinstance(postgres, Postgres):
+        return False
+    return state.get(_PREPARED) == f"{_fingerprint(chosen)} {_migrations_applied(postgres)}"
+
+
+def _remember_prepared(state: State, servers: Mapping[str, Server], chosen: Mapping[str, str]) -> None:
+    postgres = servers.get("postgres")
+    if isinstance(postgres, Postgres):
+        state.remember(_PREPARED, f"{_fingerprint(chosen)} {_migrations_applied(postgres)}")
 
 
 def _prepare_database(home: Home) -> None:
