@@ -12,25 +12,20 @@ import psycopg
 
 BLOCK: Final = 4096  # the sequence's INCREMENT BY
 
-_left: Iterator[int] = iter(())
+_left: dict[str, Iterator[int]] = {}
 
 
 def next_number(cursor: psycopg.Cursor[tuple[Any, ...]]) -> int:
     """A fresh id. Only the thread that holds the posting connection calls this, so no lock is needed."""
-    global _left
-    number = next(_left, None)
+    database = cursor.connection.pgconn.db.decode()
+    number = next(_left.get(database, iter(())), None)
     if number is None:
         row = cursor.execute("SELECT nextval('ledger_numbers')").fetchone()
         assert row is not None  # noqa: S101  (a SELECT without FROM has one row)
-        _left = iter(range(row[0], row[0] + BLOCK))
-        number = next(_left)
+        _left[database] = iter(range(row[0], row[0] + BLOCK))
+        number = next(_left[database])
     return number
 
 
-def forget() -> None:
-    """Drop the rest of the block: a forked child must not draw from its parent's, nor one database from another's."""
-    global _left
-    _left = iter(())
-
-
-os.register_at_fork(after_in_child=forget)
+# A forked child must not draw from its parent's block.
+os.register_at_fork(after_in_child=_left.clear)

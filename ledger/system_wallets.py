@@ -9,33 +9,27 @@ import os
 from typing import Final
 
 from django.conf import settings
+from django.db import connections
 
 from wallet_project.kernel.money import decimals_of
 from wallets.models import Wallet
 
 Purpose = Wallet.Purpose
 
-_known: Final[dict[tuple[str, int, str], int]] = {}
+_known: Final[dict[tuple[str, str, int, str], int]] = {}
 
 
 def system_wallet(purpose: str, currency: str) -> int:
     """The primary key of this process's shard of a system wallet, made at its first use. Not inside `post`."""
-    place = (purpose, os.getpid() % settings.SYSTEM_WALLET_SHARDS, currency)
+    shard = os.getpid() % settings.SYSTEM_WALLET_SHARDS
+    place = (connections["default"].settings_dict["NAME"], purpose, shard, currency)
     if place not in _known:
         wallet, _ = Wallet.objects.get_or_create(
             kind=Wallet.Kind.SYSTEM,
             purpose=purpose,
-            shard=place[1],
+            shard=shard,
             currency=currency,
-            defaults={
-                "decimals": decimals_of(currency),
-                "label": f"{Purpose(purpose).label} #{place[1]}",
-            },
+            defaults={"decimals": decimals_of(currency), "label": f"{Purpose(purpose).label} #{shard}"},
         )
         _known[place] = wallet.pk
     return _known[place]
-
-
-def forget() -> None:
-    """Another database has other keys: what switches databases calls this."""
-    _known.clear()
