@@ -47,8 +47,9 @@ def find_order(db: sqlite3.Connection, *, order_id: str) -> sqlite3.Row:
     """
     :raises GatewayError: no such order.
     """
-    row = db.execute("SELECT * FROM orders WHERE id = ?", [order_id]).fetchone() if is_id("order", order_id) else None
-    if row is None:
+    known = is_id("order", order_id)
+    row = db.execute("SELECT * FROM orders WHERE id = ?", [order_id]).fetchone() if known else None
+    if not isinstance(row, sqlite3.Row):
         raise unknown_id()
     return row
 

@@ -94,7 +94,7 @@ def find_payment(db: sqlite3.Connection, *, payment_id: str) -> sqlite3.Row:
     """
     known = is_id("pay", payment_id)
     row = db.execute("SELECT * FROM payments WHERE id = ?", [payment_id]).fetchone() if known else None
-    if row is None:
+    if not isinstance(row, sqlite3.Row):
         raise unknown_id()
     return row
 

@@ -83,12 +83,21 @@ class Merchant:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
+            def do_GET(self) -> None:
+                """Where payers come back to."""
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.end_headers()
+                self.wfile.write(b'<!doctype html><link rel="icon" href="data:,"><title>The merchant</title>')
+
             def log_message(self, *_args: Any) -> None:
                 """Silence: pytest shows what the test asserts."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/webhooks/razorpay"
+        self.origin = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.webhook_url = f"{self.origin}/webhooks/razorpay"
+        self.callback_url = f"{self.origin}/payments/razorpay/callback"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def _receive(self, letter: Letter) -> None:
@@ -111,10 +120,9 @@ class Merchant:
 class Sandbox:
     """The sandbox's process, and a client of it."""
 
-    def __init__(self, *, state: Path, webhook_url: str) -> None:
+    def __init__(self, *, state: Path, webhook_url: str, callback_url: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.callback_url = "http://127.0.0.1:9/payments/razorpay/callback"
         self.state = state
         self.environment = {
             "PATH": os.environ["PATH"],
@@ -124,7 +132,7 @@ class Sandbox:
             "RAZORPAY_WEBHOOK_SECRETS": f"{WEBHOOK_SECRET},older_webhook_secret",
             "SANDBOX_PORT": str(self.port),
             "SANDBOX_WEBHOOK_URL": webhook_url,
-            "SANDBOX_CALLBACK_URL": self.callback_url,
+            "SANDBOX_CALLBACK_URL": callback_url,
             "SANDBOX_STATE": str(state),
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -178,16 +186,22 @@ class Sandbox:
         return book
 
 
+def query_of(url: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(url).query))
+
+
 def returned(answer: requests.Response) -> dict[str, str]:
     """What the query of a redirect carries."""
-    return dict(parse_qsl(urlsplit(answer.headers["Location"]).query))
+    return query_of(answer.headers["Location"])
 
 
 @contextmanager
 def merchant_and_sandbox(directory: Path) -> Iterator[tuple[Merchant, Sandbox]]:
     """Both of them running; the sandbox's process is gone afterwards."""
     merchant = Merchant()
-    sandbox = Sandbox(state=directory / "sandbox.sqlite3", webhook_url=merchant.url)
+    sandbox = Sandbox(
+        state=directory / "sandbox.sqlite3", webhook_url=merchant.webhook_url, callback_url=merchant.callback_url
+    )
     try:
         sandbox.start()
         yield merchant, sandbox

@@ -35,7 +35,7 @@ def test_success_is_captured_before_the_payer_is_sent_back(sandbox: Sandbox) -> 
     answer = sandbox.pay(order["id"], "success@razorpay")
 
     assert answer.status_code == 303
-    assert answer.headers["Location"].startswith(f"{sandbox.callback_url}?")
+    assert answer.headers["Location"].startswith(f"{sandbox.environment['SANDBOX_CALLBACK_URL']}?")
     [payment] = sandbox.payments(order["id"])
     assert payment["status"] == "captured"
     message = f"{order['id']}|{payment['id']}".encode()
@@ -162,7 +162,8 @@ def test_what_a_payer_typed_is_never_markup_and_the_policy_forbids_strangers(san
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    assert "form-action 'self' http://127.0.0.1:9;" in policy
+    origin = sandbox.environment["SANDBOX_CALLBACK_URL"].removesuffix("/payments/razorpay/callback")
+    assert f"form-action 'self' {origin};" in policy
     assert answer.headers["Cache-Control"] == "no-store"
 
 
