@@ -1,0 +1,102 @@
+"""
+Forms of the pages that move money. A courtesy only: every rule stands in the deeds.
+
+Each carries an idempotency key of its own. It is fresh when the form is first shown, stays through the review and
+after an unknown outcome, and is fresh again after a refusal, so that a double click, a reload or Back never moves
+money twice.
+"""
+
+import re
+from typing import Any, Final
+
+from django import forms
+
+from wallet_project.kernel.ids import new_uuid, parse_public_id, public_id
+from wallet_project.kernel.money import MalformedAmount, Money
+
+LONGEST_NOTE: Final = 280
+LONGEST_PAYEE: Final = 254
+_KEY_PREFIX: Final = "page-"
+# How people group digits: 1,00,000 or 100,000. A comma anywhere else may be meant as a decimal point.
+_GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.[0-9]+)?\Z")
+
+
+def new_key() -> str:
+    """Its prefix keeps a page's key apart from those that the person's own programs choose."""
+    return _KEY_PREFIX + public_id("key", new_uuid())
+
+
+class RupeesInput(forms.TextInput):
+    """A text box with a ₹ before it; a phone shows its number pad. (`type=number` would round and scroll.)"""
+
+
+class AmountField(forms.CharField):
+    """Text as people write an amount (`₹1,00,000.50`); cleaned it is Money above zero."""
+
+    widget = RupeesInput
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=40, **kwargs)
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        return {**super().widget_attrs(widget), "inputmode": "decimal", "autocomplete": "off"}
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        bare = text.removeprefix("₹").strip()
+        if _GROUPED.match(bare):
+            bare = bare.replace(",", "")
+        try:
+            return Money.parse(bare)
+        except MalformedAmount as error:
+            raise forms.ValidationError("Write an amount above zero, such as 500 or 1,250.50.") from error
+
+
+class KeyField(forms.CharField):
+    """The form's idempotency key; one that we did not make is refused."""
+
+    def __init__(self) -> None:
+        # Without autocomplete="off" a browser may put an older key back into a form loaded anew.
+        super().__init__(max_length=64, widget=forms.HiddenInput(attrs={"autocomplete": "off"}))
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if not text.startswith(_KEY_PREFIX) or parse_public_id("key", text.removeprefix(_KEY_PREFIX)) is None:
+            raise forms.ValidationError("This form is out of date. Reload the page.")
+        return text
+
+
+class NoteField(forms.CharField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=LONGEST_NOTE, required=False, widget=forms.TextInput, **kwargs)
+
+
+class AddMoneyForm(forms.Form):
+    amount = AmountField(label="Amount", help_text="Up to two decimals.")
+    key = KeyField()
+
+
+class SendForm(forms.Form):
+    to = forms.CharField(
+        label="To",
+        max_length=LONGEST_PAYEE,
+        help_text="E-mail address, phone number with its country, or wallet id.",
+        widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off"}),
+        error_messages={"required": "Write whom the money is for."},
+    )
+    amount = AmountField(label="Amount", error_messages={"required": "Write an amount."})
+    note = NoteField(label="Note", help_text="The one you pay sees it too.")
+    key = KeyField()
+
+
+class PayForm(forms.Form):
+    merchant = forms.CharField(
+        label="Shop",
+        max_length=LONGEST_PAYEE,
+        help_text="Its handle, such as meera-books.",
+        widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off"}),
+        error_messages={"required": "Write which shop you pay."},
+    )
+    amount = AmountField(label="Amount", error_messages={"required": "Write an amount."})
+    note = NoteField(label="Note", help_text="An order number, for example. The shop sees it too.")
+    key = KeyField()
