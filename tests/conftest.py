@@ -19,6 +19,10 @@ Fixtures
 `superuser_url` (module)  a superuser's URL of that clone, for tests that tamper with it past every trigger
 `valkey_url` (session)    Valkey; `database` starts it as well, and empties this process's numbered database of it
 `kafka_servers` (session) a Kafka-protocol broker, started when first asked for
+`running_wallet` (session) the whole system as `make run` starts it, with the demo people, in a home of its own:
+                          `.base_url`, `.sandbox_url`, `.env` (all URLs and keys), `.command_environment` (for
+                          `manage.py` in a child process), `.query(sql)` as superuser, `.home`, `.output`; it has
+                          nothing to do with `database`
 
 Where the servers come from
 ---------------------------
@@ -36,9 +40,11 @@ from collections.abc import Generator, Iterator
 
 import django
 import pytest
+from django.core.management import get_commands
 from pytest_django import DjangoDbBlocker
 
 from tests import environment
+from tests.running import Run, free_pair
 
 BEGINS_THE_RUN = environment.choose()
 django.setup()
@@ -104,6 +110,15 @@ def database(valkey_url: str, django_db_blocker: DjangoDbBlocker) -> Iterator[en
 @pytest.fixture(scope="module")
 def superuser_url(database: environment.Database) -> str:
     return database.superuser_url
+
+
+@pytest.fixture(scope="session")
+def running_wallet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """The whole system, started once for the run: see this file's head."""
+    run = Run(home=tmp_path_factory.mktemp("wallet") / "home", port=free_pair(), demo="seed_demo" in get_commands())
+    run.start()
+    yield run
+    run.stop()
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ from wallet_project.local.state import State
 # Names this very file, so that a value which came from sourcing it is not taken for somebody's own choice.
 SOURCE: Final = "WALLET_ENV_FILE"
 _DATABASES: Final = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_AUDITOR_URL")
+# What a person decides; everything else in the file belongs to the home that wrote it.
+_CHOICES: Final = ("WALLET_", "EMAIL_", "SMS_")
 _NOT_FOR_OTHERS: Final = ("WALLET_HOME", "WALLET_FORBID_SKIPS", leash.MARK)
 
 
@@ -28,15 +30,16 @@ class VariableError(RuntimeError):
 
 def chosen_by_the_caller(environ: Mapping[str, str]) -> dict[str, str]:
     """
-    The caller's own variables: empty ones count as unset, and so does what a home's env file put there.
+    The caller's own variables: empty ones count as unset, and so do servers and keys from a home's env file.
 
-    A shell that has sourced one home's file would otherwise make another home join the first one's servers.
+    A shell that has sourced one home's file would otherwise make another home join the first one's servers,
+    or this home look for its own before they run.
     """
     given = {name: value for name, value in environ.items() if value}
     source = given.pop(SOURCE, None)
     if source and Path(source).is_file():
         for name, value in leash.read_environment(source).items():
-            if given.get(name) == value:
+            if given.get(name) == value and not name.startswith(_CHOICES):
                 del given[name]
     return given
 

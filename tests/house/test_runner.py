@@ -1,0 +1,236 @@
+"""The local runner keeps what api.md's "Local run" promises: real starts of the whole system."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.running import CHECKOUT, Run, clean_environment, free_pair, wait_until_gone
+
+pytestmark = [pytest.mark.runner, pytest.mark.xdist_group("runner")]
+
+NAMES = {"postgres", "valkey", "kafka", "web", "worker", "beat", "sandbox"}
+
+
+@pytest.fixture(scope="module")
+def wallet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """One home that the tests of this module use in turn; each leaves it running."""
+    run = Run(home=tmp_path_factory.mktemp("runner") / "home", port=free_pair(), demo=False)
+    run.start()
+    run.query("CREATE TABLE marks (mark text)")
+    yield run
+    run.stop()
+
+
+def refused(**variables: str) -> str:
+    """Run the runner with these variables; it must fail quickly and say why in one line, which is returned."""
+    done = subprocess.run(
+        [sys.executable, "-m", "wallet_project.local", "run"],
+        cwd=CHECKOUT,
+        env=clean_environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def ready(run: Run) -> dict[str, object]:
+    answer = requests.get(f"{run.base_url}/health/ready", timeout=10)
+    answer.raise_for_status()
+    body: dict[str, object] = answer.json()
+    return body
+
+
+def test_it_says_once_that_it_is_ready_and_then_it_is(wallet: Run) -> None:
+    assert wallet.output.splitlines().count(f"wallet ready at {wallet.base_url}") == 1
+    assert ready(wallet) == {
+        "status": "ready",
+        "checks": {"database": "ok", "migrations": "ok", "cache": "ok", "broker": "ok"},
+    }
+    assert requests.get(f"{wallet.base_url}/health/live", timeout=10).status_code == 200
+
+
+def test_every_process_runs_and_its_log_lines_carry_its_name(wallet: Run) -> None:
+    commands = [process.command for process in wallet.processes()]
+    # granian's own process and at least two that serve.
+    assert len([command for command in commands if " granian " in command]) >= 3
+    assert any(" worker -Q gateway,messages,default " in command for command in commands)
+    assert any(" beat " in command for command in commands)
+    prefixes = {line.partition("|")[0].strip() for line in wallet.output.splitlines() if "|" in line}
+    assert prefixes >= NAMES - {"sandbox", "beat"}
+
+
+def test_the_env_file_lets_any_other_command_join(wallet: Run) -> None:
+    assert stat.S_IMODE((wallet.home / "env").stat().st_mode) == 0o600
+    script = f"set -a; . {wallet.home}/env; set +a; exec {sys.executable} manage.py check --database posting"
+    joined = subprocess.run(
+        ["sh", "-c", script],
+        cwd=CHECKOUT,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert joined.returncode == 0, joined.stderr
+    assert wallet.env["WALLET_ENV"] == "local"
+    assert wallet.env["PUBLIC_URL"] == wallet.base_url
+
+
+def test_no_server_listens_beyond_this_machine(wallet: Run) -> None:
+    listening = set()
+    for process in wallet.processes():
+        inodes = set()
+        for entry in Path(f"/proc/{process.pid}/fd").iterdir():
+            try:
+                inodes.add(os.readlink(entry).removeprefix("socket:[").removesuffix("]"))
+            except OSError:
+                continue
+        for line in Path(f"/proc/{process.pid}/net/tcp").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                listening.add(fields[1].partition(":")[0])
+        for line in Path(f"/proc/{process.pid}/net/tcp6").read_text().splitlines()[1:]:
+            fields = line.split()
+            assert not (fields[3] == "0A" and fields[9] in inodes), process
+    assert listening == {"0100007F"}
+
+
+def test_a_second_run_of_the_same_home_is_refused_by_the_pid_of_the_first(wallet: Run) -> None:
+    said = refused(WALLET_HOME=str(wallet.home), PORT=str(free_pair()))
+    assert "already running" in said
+    assert wallet.process is not None
+    assert str(wallet.process.pid) in said
+    assert ready(wallet)["status"] == "ready"
+
+
+def test_a_port_already_taken_is_named(wallet: Run, tmp_path: Path) -> None:
+    assert f"port {wallet.port} is already in use" in refused(WALLET_HOME=str(tmp_path / "x"), PORT=str(wallet.port))
+    port = free_pair()
+    with socket.create_server(("127.0.0.1", port + 1)):
+        assert f"port {port + 1} is already in use" in refused(WALLET_HOME=str(tmp_path / "x"), PORT=str(port))
+
+
+@pytest.mark.parametrize("port", ["0", "65535", "eighty", "-1", "80 80"])
+def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
+    assert "PORT must be a number" in refused(WALLET_HOME=str(tmp_path / "x"), PORT=port)
+
+
+def test_a_state_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a directory")
+    said = refused(WALLET_HOME=str(tmp_path / "file" / "home"), PORT=str(free_pair()))
+    assert "cannot be written" in said
+    assert str(tmp_path / "file" / "home") in said
+
+
+def test_a_database_without_its_other_roles_is_refused(tmp_path: Path) -> None:
+    said = refused(
+        WALLET_HOME=str(tmp_path / "x"), PORT=str(free_pair()), DATABASE_URL="postgresql://a:b@127.0.0.1:1/c"
+    )
+    assert "DATABASE_OWNER_URL and DATABASE_AUDITOR_URL" in said
+
+
+def test_two_homes_run_side_by_side_and_one_ends_without_the_other(
+    wallet: Run, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    # The shell of the second has sourced the first one's file, and the second still gets servers of its own.
+    other = Run(
+        home=tmp_path_factory.mktemp("other") / "home with a space", port=free_pair(), demo=False, variables=wallet.env
+    )
+    other.start()
+    try:
+        mine, theirs = wallet.env, other.env
+        for name in ("DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "SECRET_KEY", "RAZORPAY_KEY_SECRET"):
+            assert mine[name] != theirs[name]
+        assert ready(wallet)["status"] == ready(other)["status"] == "ready"
+        processes = other.processes()
+    finally:
+        status = other.stop(signal.SIGINT)
+    # Ctrl-C leaves no process behind.
+    assert status == 0
+    assert wait_until_gone(processes, seconds=0) == []
+    assert ready(wallet)["status"] == "ready"
+
+
+def test_a_killed_process_comes_back_and_its_workers_do_not_stay(wallet: Run) -> None:
+    before = [process for process in wallet.processes() if " granian " in process.command]
+    main = json.loads((wallet.home / "run" / "web.json").read_text())["pid"]
+    os.kill(main, signal.SIGKILL)
+    assert wait_until_gone(before, seconds=10) == []
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            assert ready(wallet)["status"] == "ready"
+            break
+        except requests.RequestException:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_after_kill_9_of_the_runner_its_children_stop_and_a_second_start_keeps_everything(wallet: Run) -> None:
+    wallet.query("INSERT INTO marks VALUES ('before kill -9 of the runner')")
+    keys = {name: wallet.env[name] for name in ("SECRET_KEY", "TOKEN_SIGNING_KEYS", "CODE_PEPPER")}
+    urls = wallet.env["DATABASE_URL"]
+    children = wallet.processes()
+    assert wallet.process is not None
+    wallet.process.kill()
+    wallet.process.wait()
+    assert wait_until_gone(children, seconds=5) == []
+
+    taken = wallet.start()
+    assert taken < 15
+    assert wallet.query("SELECT mark FROM marks") == [("before kill -9 of the runner",)]
+    assert {name: wallet.env[name] for name in keys} == keys
+    assert wallet.env["DATABASE_URL"] == urls
+
+
+def test_after_kill_9_of_everything_the_next_start_stops_only_what_it_recorded(wallet: Run) -> None:
+    wallet.query("INSERT INTO marks VALUES ('before kill -9 of everything')")
+    for process in wallet.processes():
+        os.kill(process.pid, signal.SIGKILL)
+    assert wallet.process is not None
+    wallet.process.wait()
+    # The lock file of the killed run is there, and so are its records. One record's pid has been taken by an
+    # innocent process, which only its start time tells apart; another's is a live process left behind.
+    innocent = subprocess.Popen(["sleep", "300"])
+    left_behind = subprocess.Popen(
+        [
+            *(sys.executable, "-I", "-S", str(CHECKOUT / "wallet_project/local/leash.py")),
+            *("--record", str(wallet.home / "run" / "beat.json"), "--", "sleep", "300"),
+        ]
+    )
+    try:
+        record = wallet.home / "run" / "web.json"
+        record.write_text(json.dumps({**json.loads(record.read_text()), "pid": innocent.pid}))
+        while "sleep" not in Path(f"/proc/{left_behind.pid}/cmdline").read_text():
+            time.sleep(0.01)
+
+        wallet.start()
+        assert innocent.poll() is None
+        assert left_behind.wait(1) == -signal.SIGTERM
+    finally:
+        innocent.kill()
+        left_behind.kill()
+    assert ("before kill -9 of everything",) in wallet.query("SELECT mark FROM marks")
+
+
+def test_sigterm_to_make_leaves_no_process_behind(wallet: Run) -> None:
+    processes = wallet.processes()
+    assert wallet.stop(signal.SIGTERM) == 0
+    assert wait_until_gone(processes, seconds=0) == []
+    assert not list((wallet.home / "run").glob("*.json"))
