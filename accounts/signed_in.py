@@ -30,7 +30,7 @@ def signed_in(
     """
 
     @wraps(view)
-    def checked(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         return view(cast(SignedInRequest, request), *args, **kwargs)
 
     return never_cache(login_required(checked))

@@ -1,0 +1,41 @@
+"""The page that verifies an address. It is here and not in accounts because a wallet opens with it."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from wallet_project.kernel.errors import Refusal
+from wallets.forms import VerifyForm
+from wallets.opening import verify_and_open_wallet
+
+# Which address waits for its code, as typed; the pages of registration and sign-in put it into the session.
+VERIFYING = "verifying"
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def verify(request: HttpRequest) -> HttpResponse:
+    """
+    Prove an address with the code that was sent there. The person then signs in with their password: a code alone
+    proves the address, not that this browser's person chose that password.
+    """
+    form = VerifyForm(request.POST or None, initial={"address": request.session.get(VERIFYING, "")})
+    status = 200
+    if form.is_valid():
+        try:
+            verify_and_open_wallet(
+                address=form.cleaned_data["address"], code=form.cleaned_data["code"], now=timezone.now()
+            )
+        except Refusal as refusal:
+            form.add_error("code" if refusal.code == "code_invalid" else None, refusal.detail)
+            status = refusal.status
+        else:
+            request.session.pop(VERIFYING, None)
+            messages.success(request, "Your wallet is open. Sign in to use it.")
+            return redirect("sign_in")
+    elif form.is_bound:
+        status = 400
+    return render(request, "wallets/verify.html", {"form": form, "address": form["address"].value()}, status=status)
