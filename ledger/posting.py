@@ -127,7 +127,8 @@ class _Attempt:
         outcomes = walk.all()
         if not walk.rows.is_empty:
             store.write(cursor, walk.rows)
-        if self.within is not None:
+        # What an earlier run left behind, it left whole: its companions are there too.
+        if self.within is not None and not walk.left_behind:
             self.within(outcomes)
         return outcomes
 

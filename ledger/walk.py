@@ -74,6 +74,9 @@ class Walk:
 
     def _earlier(self, place: int, group: Group) -> Outcome | None:
         """What has happened already: under this key, to this PENDING transaction, or in a run of unknown outcome."""
+        found = self._left_behind(place, group)
+        if found is not None:
+            return found
         if group.key is not None:
             known = self.keys.get((group.initiator, group.key.key))
             if known is not None:
@@ -92,14 +95,24 @@ class Walk:
         ]
         if completed:
             return Outcome(kind="unchanged", transactions=tuple(t.id for t in completed), code=completed[0].status)
+        return None
+
+    def _left_behind(self, place: int, group: Group) -> Outcome | None:
+        """What our own earlier run did, whose COMMIT was never answered."""
         if not self.left_behind:
             return None
         mine = [self.left_behind.get(uuid) for (where, _), uuid in self.batch.ids.items() if where == place]
-        found = tuple(transaction for transaction in mine if transaction is not None)
-        if found:
-            code = found[0].failure_code
-            return Outcome(kind="refused" if code else "posted", transactions=tuple(t.id for t in found), code=code)
-        return None
+        found = [transaction for transaction in mine if transaction is not None]
+        if not found:
+            return None
+        code = found[0].failure_code
+        posted_status = group.key.http_status if group.key else 0
+        return Outcome(
+            kind="refused" if code else "posted",
+            transactions=tuple(transaction.id for transaction in found),
+            code=code,
+            http_status=REFUSED_STATUS if code else posted_status,
+        )
 
     def _remember(self, group: Group, outcome: Outcome) -> None:
         assert group.key is not None  # noqa: S101  (the caller looked)
