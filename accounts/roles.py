@@ -27,23 +27,20 @@ def grant(apps: Apps, alias: str, *, groups: Iterable[str], permissions: Iterabl
     Django makes its permission rows only after the last migration of a run, so missing ones are made here; it
     then finds them. Safe to run twice.
     """
-    group_rows = [apps.get_model("auth", "Group").objects.using(alias).get_or_create(name=name)[0] for name in groups]
+    group_model = apps.get_model("auth", "Group")
+    content_types = apps.get_model("contenttypes", "ContentType").objects.using(alias)
+    permission_rows = apps.get_model("auth", "Permission").objects.using(alias)
+    # Not `group.permissions.add`: the router would send that to another connection than the migration's.
+    granted = group_model.permissions.through.objects.using(alias)
+    group_rows = [group_model.objects.using(alias).get_or_create(name=name)[0] for name in groups]
     for name in permissions:
         app_label, codename = name.split(".")
-        content_type, _ = (
-            apps.get_model("contenttypes", "ContentType")
-            .objects.using(alias)
-            .get_or_create(app_label=app_label, model=codename.rpartition("_")[2])
-        )
-        permission, _ = (
-            apps.get_model("auth", "Permission")
-            .objects.using(alias)
-            .get_or_create(
-                content_type=content_type, codename=codename, defaults={"name": f"Can {codename.replace('_', ' ')}"}
-            )
+        content_type, _ = content_types.get_or_create(app_label=app_label, model=codename.rpartition("_")[2])
+        permission, _ = permission_rows.get_or_create(
+            content_type=content_type, codename=codename, defaults={"name": f"Can {codename.replace('_', ' ')}"}
         )
         for group in group_rows:
-            group.permissions.add(permission)
+            granted.get_or_create(group_id=group.pk, permission_id=permission.pk)
 
 
 def appoint(*, user: User, group: str) -> None:

@@ -1,9 +1,11 @@
 """What the identity calls take and give."""
 
+from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from accounts.addresses import Address, MalformedAddress, email_address, phone_address
 from accounts.models import User
@@ -14,26 +16,29 @@ _LONGEST_TEXT = 1000
 _LONGEST_TOKEN = 4000
 
 
-@extend_schema_field({"type": "string", "format": "email"})
-class EmailField(Text):
-    """An e-mail address, read to an `Address`."""
+class _AddressField(Text):
+    """A string that is read to an `Address`, after the string itself has been judged."""
 
-    def to_internal_value(self, data: Any) -> Address:  # type: ignore[override]  # a field may read to anything
+    read: Callable[[str], Address]
+
+    def run_validation(self, data: Any = empty) -> Any:
+        text = super().run_validation(data)
+        if text is None:
+            return None
         try:
-            return email_address(super().to_internal_value(data).strip())
+            return type(self).read(text)
         except MalformedAddress as error:
             raise serializers.ValidationError(str(error), code="invalid") from error
+
+
+@extend_schema_field({"type": "string", "format": "email"})
+class EmailField(_AddressField):
+    read = staticmethod(email_address)
 
 
 @extend_schema_field({"type": "string", "example": "+919876543210", "description": "E.164"})
-class PhoneField(Text):
-    """A phone number in E.164, read to an `Address`."""
-
-    def to_internal_value(self, data: Any) -> Address:  # type: ignore[override]
-        try:
-            return phone_address(super().to_internal_value(data))
-        except MalformedAddress as error:
-            raise serializers.ValidationError(str(error), code="invalid") from error
+class PhoneField(_AddressField):
+    read = staticmethod(phone_address)
 
 
 class RegisterRequest(serializers.Serializer[None]):
@@ -41,14 +46,14 @@ class RegisterRequest(serializers.Serializer[None]):
 
     full_name = Text(max_length=_LONGEST_TEXT)
     password = Text(max_length=_LONGEST_TEXT)
-    email = EmailField(required=False, allow_null=True, default=None, max_length=_LONGEST_TEXT)
+    email = EmailField(required=False, allow_null=True, default=None, max_length=_LONGEST_TEXT, trim_whitespace=True)
     phone = PhoneField(required=False, allow_null=True, default=None, max_length=_LONGEST_TEXT)
 
 
 class AddressRequest(serializers.Serializer[None]):
     """Exactly one of `email` and `phone`, read to `address`."""
 
-    email = EmailField(required=False, allow_null=True, default=None, max_length=_LONGEST_TEXT)
+    email = EmailField(required=False, allow_null=True, default=None, max_length=_LONGEST_TEXT, trim_whitespace=True)
     phone = PhoneField(required=False, allow_null=True, default=None, max_length=_LONGEST_TEXT)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
