@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV_PYTHON := .venv/bin/python
 INSTALL := $(PYTHON) wallet_project/local/install.py
 .DEFAULT_GOAL := help
-.PHONY: help run test clean requirements install-dev
+.PHONY: help run test check clean requirements install-dev
 
 help: ## Show this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -16,6 +16,9 @@ run: ## Start the whole wallet (PORT, WALLET_HOME, WALLET_DEMO=0 for no demo peo
 
 test: install-dev ## Run the tests on real servers (ARGS="tests/ledger -x" for some of them)
 	@$(VENV_PYTHON) -m pytest $(ARGS)
+
+check: install-dev ## Check format, lint, types, import contract, migrations and production's settings
+	@$(VENV_PYTHON) -m wallet_project.local.check
 
 install-dev:
 	@$(INSTALL) --dev

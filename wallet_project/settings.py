@@ -243,6 +243,12 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # Three things have a `status`; each list of values has a name of its own.
+    "ENUM_NAME_OVERRIDES": {
+        "UserStatus": "accounts.models.User.Status",
+        "WalletStatus": "wallets.models.Wallet.Status",
+        "TransactionStatus": "ledger.models.Transaction.Status",
+    },
 }
 
 # Celery: Redis carries only ids that PostgreSQL also holds, so a lost queue loses no money.

@@ -29,9 +29,7 @@ def scrub(text: str) -> str:
     return _EMAIL.sub(r"\1…@\2", text)
 
 
-def _remove_secrets(
-    _logger: Any, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
+def _remove_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in event.items():
         if name != "event" and _SECRET_NAMES.search(name):
             event[name] = "[removed]"

@@ -27,9 +27,7 @@ class OutboxEvent(models.Model):
             models.CheckConstraint(condition=models.Q(lane__gte=0, lane__lt=16), name="outbox_lane"),
         ]
         indexes = [
-            models.Index(
-                fields=["lane", "id"], condition=models.Q(published_at__isnull=True), name="outbox_waiting"
-            )
+            models.Index(fields=["lane", "id"], condition=models.Q(published_at__isnull=True), name="outbox_waiting")
         ]
 
     def __str__(self) -> str:

@@ -104,5 +104,3 @@ def _flatten(field: str, details: Any) -> Any:
     else:
         for inner in details:
             yield from _flatten(field, inner)
-
-
