@@ -1,9 +1,15 @@
 """Every address of the wallet, composed from the rooms."""
 
 from django.urls import URLPattern, URLResolver, include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("wallet_project.health")),
     path("", include("accounts.page_urls")),
     path("api/v1/", include("accounts.urls")),
+    path("api/v1/", include("wallets.urls")),
+    path("api/v1/", include("ledger.urls")),
+    path("api/v1/", include("payments.urls")),
+    path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
 ]

@@ -43,6 +43,17 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "gateway_unavailable": (503, "The payment gateway cannot be reached"),
 }
 
+# Why a transaction failed, where no request was refused for it. As stable as `CODES`.
+FAILURES: Final[dict[str, str]] = {
+    "order_expired": "It was not paid in time",
+}
+
+
+def sentence_of(code: str) -> str:
+    """What people read of a failure's code."""
+    title = FAILURES.get(code) or (CODES[code][1] if code in CODES else "It failed")
+    return f"{title}."
+
 
 class Refusal(Exception):
     """

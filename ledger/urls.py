@@ -1,0 +1,10 @@
+"""The history's calls, under /api/v1."""
+
+from django.urls import path
+
+from ledger import api
+
+urlpatterns = [
+    path("transactions", api.HistoryView.as_view()),
+    path("transactions/<str:transaction>", api.TransactionView.as_view()),
+]

@@ -1,0 +1,146 @@
+"""The calls that move money, and the one that names a payee. Each makes one deed call."""
+
+from typing import Any, Final, cast
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import User
+from ledger.queries import see_transaction
+from ledger.serializers import TransactionAnswer, transaction_json
+from payments.idempotency import HEADER, REPLAYED_HEADER, Answer, check_key
+from payments.merchant_payments import pay_merchant, preview_payment
+from payments.payees import find_payee_name
+from payments.serializers import AmountRequest, PayeeAnswer, PayeeRequest, PayRequest, QuoteAnswer, TransferRequest
+from payments.transfers import preview_transfer, send_money
+from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.problems import MEDIA_TYPE, problem
+from wallet_project.kernel.schema import BODY_PROBLEMS, TOKEN_PROBLEMS, problems
+from wallets.api import WALLET_PARAMETER
+
+KEY_PARAMETER: Final = OpenApiParameter(
+    HEADER,
+    str,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="1 to 255 visible ASCII characters of your own choice, fresh for every new request, the same for a "
+    "retry. Scoped to you and kept for ever. Not needed for a dry run.",
+)
+DRY_RUN_PARAMETER: Final = OpenApiParameter(
+    "dry_run", bool, description="`true`: answer what would happen; nothing moves and no key is used."
+)
+KEY_PROBLEMS: Final = (
+    "idempotency_key_required",
+    "idempotency_key_invalid",
+    "idempotency_key_reused",
+    "idempotency_key_in_progress",
+)
+KEPT_REFUSALS: Final = (
+    "insufficient_funds",
+    "limit_exceeded",
+    "wallet_frozen",
+    "recipient_unavailable",
+    "same_wallet",
+    "currency_mismatch",
+)
+MONEY_PROBLEMS: Final = (*BODY_PROBLEMS, *TOKEN_PROBLEMS, *KEY_PROBLEMS, *KEPT_REFUSALS, "not_found", "busy")
+
+
+class MoneyView(APIView):
+    """What the doors that move money have in common: the key, the fields, and how an answer leaves."""
+
+    def read(self, form: type[AmountRequest]) -> dict[str, Any]:
+        """
+        The parsed fields. What was not given is left out, so that the deeds' own defaults hold.
+
+        :raises Refusal: the body cannot be read.
+        """
+        given = form(data=self.request.data)
+        given.is_valid(raise_exception=True)
+        fields = {name: value for name, value in given.validated_data.items() if value is not None}
+        return {**fields, "wallet": self.wanted}
+
+    def key(self) -> str:
+        _ = self.request.data  # a body that cannot be read is judged first (415, 413, 400)
+        return check_key(self.request.headers.get(HEADER))
+
+    @property
+    def person(self) -> User:
+        return cast(User, self.request.user)
+
+    @property
+    def wanted(self) -> str | None:
+        return self.request.query_params.get("wallet")
+
+    @property
+    def is_dry_run(self) -> bool:
+        """
+        :raises Refusal: neither `true` nor `false`: a misspelt dry run must not move money.
+        """
+        word = self.request.query_params.get("dry_run", "false")
+        if word not in ("true", "false"):
+            raise Refusal.of_field("dry_run", "Write true or false.")
+        return word == "true"
+
+    def answered(self, answer: Answer, **members: Any) -> Response:
+        """The transaction as it now stands, or the refusal's problem, with its first HTTP status."""
+        seen = see_transaction(user=self.person, pk=answer.transaction, wanted=self.wanted)
+        headers = {REPLAYED_HEADER: "true"} if answer.replayed else {}
+        if answer.code:
+            refusal = Refusal(answer.code, extra={"transaction": seen.public_id})
+            return Response(problem(refusal), status=answer.http_status, headers=headers, content_type=MEDIA_TYPE)
+        shown = transaction_json(seen)
+        body = {"transaction": shown, **members} if members else shown
+        return Response(body, status=answer.http_status, headers=headers)
+
+
+class TransferView(MoneyView):
+    @extend_schema(
+        operation_id="wallet_transfer",
+        parameters=[KEY_PARAMETER, DRY_RUN_PARAMETER, WALLET_PARAMETER],
+        request=TransferRequest,
+        responses={201: TransactionAnswer, 200: QuoteAnswer, **problems(*MONEY_PROBLEMS, "payee_not_found")},
+        tags=["Money"],
+    )
+    def post(self, request: Request) -> Response:  # noqa: ARG002  (DRF's signature)
+        """Send money to another person. A refusal is kept as a FAILED transaction, and replays."""
+        if self.is_dry_run:
+            return Response(QuoteAnswer(preview_transfer(sender=self.person, **self.read(TransferRequest))).data)
+        key = self.key()
+        return self.answered(send_money(sender=self.person, key=key, **self.read(TransferRequest)))
+
+
+class PayView(MoneyView):
+    @extend_schema(
+        operation_id="wallet_pay",
+        parameters=[KEY_PARAMETER, DRY_RUN_PARAMETER, WALLET_PARAMETER],
+        request=PayRequest,
+        responses={201: TransactionAnswer, 200: QuoteAnswer, **problems(*MONEY_PROBLEMS, "payee_not_found")},
+        tags=["Money"],
+    )
+    def post(self, request: Request) -> Response:  # noqa: ARG002  (DRF's signature)
+        """Pay a merchant, by its id or handle. A refusal is kept as a FAILED transaction, and replays."""
+        if self.is_dry_run:
+            return Response(QuoteAnswer(preview_payment(payer=self.person, **self.read(PayRequest))).data)
+        key = self.key()
+        return self.answered(pay_merchant(payer=self.person, key=key, **self.read(PayRequest)))
+
+
+class PayeeView(APIView):
+    @extend_schema(
+        operation_id="wallet_payee",
+        parameters=[PayeeRequest],
+        responses={
+            200: PayeeAnswer,
+            **problems("invalid", *TOKEN_PROBLEMS, "payee_not_found", "recipient_unavailable"),
+        },
+        tags=["Money"],
+    )
+    def get(self, request: Request) -> Response:
+        """The name of whoever an address belongs to, to show before a payment is confirmed."""
+        given = PayeeRequest(data=request.query_params)
+        given.is_valid(raise_exception=True)
+        name = find_payee_name(asker=cast(User, request.user), to=given.validated_data["to"])
+        return Response({"display_name": name})

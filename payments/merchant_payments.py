@@ -1,0 +1,86 @@
+"""Paying merchants."""
+
+from accounts.actors import actor_of
+from accounts.models import User
+from ledger.models import Transaction
+from ledger.movements import Group, Key, Movement
+from ledger.posting import post
+from payments.idempotency import Answer, answer_of, look_up
+from payments.payees import Parties, find_parties, read_merchant
+from payments.texts import check_note, check_order_reference
+from payments.transfers import Quote, quote
+from wallet_project.kernel.fingerprints import fingerprint
+from wallet_project.kernel.money import Money
+
+
+def pay_merchant(
+    *,
+    payer: User,
+    merchant: str,
+    amount: Money,
+    key: str,
+    order_reference: str = "",
+    note: str = "",
+    wallet: str | None = None,
+) -> Answer:
+    """
+    Pay a merchant from a person's wallet, once for each key.
+
+    :param merchant: its `mer_` id or handle, as typed.
+    :param order_reference: the merchant's own name for what is paid; both sides see it.
+    :param wallet: another wallet of the payer's than the USER one (a `wal_` id).
+    :returns: done, or refused with a code that is kept, as in `send_money`.
+    :raises Refusal: as `send_money`.
+    """
+    address, note, order_reference = read_merchant(merchant), check_note(note), check_order_reference(order_reference)
+    actor = actor_of(payer)
+    request = Key(
+        key=key,
+        fingerprint=fingerprint(
+            "wallet/pay",
+            merchant=merchant,
+            amount=amount.text,
+            currency=amount.currency,
+            order_reference=order_reference,
+            note=note,
+            wallet=wallet,
+        ),
+    )
+    found = look_up(lambda: find_parties(payer=payer, wanted=wallet, address=address), initiator=actor, key=request)
+    if isinstance(found, Answer):
+        return found
+    movement = _movement(found, amount, note, order_reference)
+    return answer_of(post([Group(initiator=actor.pk, movements=(movement,), key=request)])[0])
+
+
+def preview_payment(
+    *,
+    payer: User,
+    merchant: str,
+    amount: Money,
+    order_reference: str = "",
+    note: str = "",
+    wallet: str | None = None,
+) -> Quote:
+    """
+    What `pay_merchant` would do now. Moves nothing, keeps nothing.
+
+    :raises Refusal: any of `pay_merchant`'s, kept ones too.
+    """
+    address, note, order_reference = read_merchant(merchant), check_note(note), check_order_reference(order_reference)
+    parties = find_parties(payer=payer, wanted=wallet, address=address)
+    movement = _movement(parties, amount, note, order_reference)
+    return quote(Group(initiator=actor_of(payer).pk, movements=(movement,)), parties, amount)
+
+
+def _movement(parties: Parties, amount: Money, note: str, order_reference: str) -> Movement:
+    return Movement(
+        type=Transaction.Type.PAY,
+        amount=amount.amount,
+        currency=amount.currency,
+        from_wallet=parties.payer,
+        to_wallet=parties.payee,
+        note=note,
+        refuse=parties.refuse,
+        metadata={"order_reference": order_reference} if order_reference else {},
+    )

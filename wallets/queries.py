@@ -1,0 +1,144 @@
+"""Reads of wallets: a person's own, their balances, and those of two people about to deal with one another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, TypeVar
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Case, IntegerField, QuerySet, When
+from django.db.models.functions import Now
+
+from accounts.models import User
+from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.ids import parse_public_id
+from wallet_project.kernel.money import Money
+from wallets.models import Wallet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """A wallet's money at one moment of the database's clock."""
+
+    wallet: Wallet
+    balance: Money
+    available: Money
+    as_of: datetime
+
+
+def wallet_of(*, user: User, wanted: str | None = None) -> Wallet:
+    """
+    A person's own USER wallet, or the one of theirs that `wanted` (a `wal_` id) names.
+
+    A closed wallet is found only where there is no open one, or by its id.
+
+    :raises Refusal: `not_found`, for unknown ids as for other people's.
+    """
+    return _first(_own(user, wanted))
+
+
+def balance_of(*, user: User, wanted: str | None = None) -> Balance:
+    """
+    What is in a person's wallet now, and what of it may leave.
+
+    :raises Refusal: `not_found`.
+    """
+    wallet = _first(_own(user, wanted).annotate(read_at=Now()))
+    return Balance(wallet=wallet, balance=wallet.money, available=wallet.available, as_of=wallet.read_at)
+
+
+W = TypeVar("W", bound=Wallet)
+
+
+def _own(user: User, wanted: str | None) -> QuerySet[Wallet]:
+    wallets = Wallet.objects.filter(owner=user)
+    if wanted is None:
+        closed_last = Case(When(status=Wallet.Status.CLOSED, then=1), default=0, output_field=IntegerField())
+        return wallets.filter(kind=Wallet.Kind.USER).order_by(closed_last, "pk")
+    uuid = parse_public_id(Wallet.PREFIX, wanted)
+    return wallets.filter(uuid=uuid) if uuid is not None else wallets.none()
+
+
+def _first(wallets: QuerySet[W]) -> W:
+    found = wallets.first()
+    if found is None:
+        raise Refusal("not_found", "There is no such wallet.")
+    return found
+
+
+def wallets_of(*, user: User) -> list[Wallet]:
+    """All of a person's wallets, closed ones too, oldest first."""
+    return list(Wallet.objects.filter(owner=user).select_related("merchant").order_by("pk"))
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A person and one of their wallets, or a person who has none (`wallet` is None)."""
+
+    owner: int
+    owner_status: str
+    full_name: str
+    wallet: int | None
+    uuid: UUID | None
+    kind: str | None
+    status: str | None
+    currency: str | None
+    merchant_name: str | None
+    merchant_uuid: UUID | None
+    handle: str | None
+
+
+How = Literal["email", "phone", "wallet", "merchant", "handle"]
+
+# Who an address belongs to. Claims that nobody verified find nobody; a system wallet has no owner.
+_OWNERS: Final[dict[How, str]] = {
+    "email": "SELECT id FROM accounts_user WHERE email = %(value)s AND email_verified_at IS NOT NULL",
+    "phone": "SELECT id FROM accounts_user WHERE phone = %(value)s AND phone_verified_at IS NOT NULL",
+    "wallet": "SELECT owner_id FROM wallets_wallet WHERE uuid = %(value)s",
+    "merchant": (
+        "SELECT w.owner_id FROM wallets_merchant m JOIN wallets_wallet w ON w.id = m.wallet_id WHERE m.uuid = %(value)s"
+    ),
+    "handle": (
+        "SELECT w.owner_id FROM wallets_merchant m JOIN wallets_wallet w ON w.id = m.wallet_id "
+        "WHERE m.handle = %(value)s"
+    ),
+}
+_HOLDINGS: Final = """
+WITH other AS MATERIALIZED (SELECT ({owner}) AS id)
+SELECT (SELECT id FROM other), u.id, u.status, u.full_name, w.id, w.uuid, w.kind, w.status, w.currency,
+       m.display_name, m.uuid, m.handle
+FROM accounts_user u
+LEFT JOIN wallets_wallet w ON w.owner_id = u.id
+LEFT JOIN wallets_merchant m ON m.wallet_id = w.id
+WHERE u.id = ANY (ARRAY[%(person)s, (SELECT id FROM other)])
+ORDER BY (w.status = 'CLOSED'), w.id
+"""
+
+
+def holdings(*, user: User, how: How, value: str | UUID) -> tuple[list[Holding], list[Holding]]:
+    """
+    Everything that a payment between two people asks about them, in one query: `user`'s wallets, and those of
+    whoever `value` belongs to (empty when it is nobody's). Open ones first.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLDINGS.format(owner=_OWNERS[how]), {"person": user.pk, "value": value})
+        rows = cursor.fetchall()
+    own = [Holding(*row[1:]) for row in rows if row[1] == user.pk]
+    others = [Holding(*row[1:]) for row in rows if row[1] == row[0]]
+    return own, others
+
+
+def choose_own(own: Sequence[Holding], wanted: str | None) -> Holding:
+    """
+    `wallet_of`, over holdings already read.
+
+    :raises Refusal: `not_found`.
+    """
+    uuid = parse_public_id(Wallet.PREFIX, wanted) if wanted is not None else None
+    for holding in own:
+        if holding.wallet is not None and (
+            holding.kind == Wallet.Kind.USER if wanted is None else holding.uuid == uuid
+        ):
+            return holding
+    raise Refusal("not_found", "There is no such wallet.")
