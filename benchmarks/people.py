@@ -24,7 +24,7 @@ def make_people(count: int) -> None:
     now = timezone.now()
     users = User.objects.bulk_create(
         [
-            User(email=f"person{i}@example.com", full_name=f"Person {i}", email_verified_at=now, password="!")  # noqa: S106
+            User(email=f"person{i}@example.com", full_name=f"Person {i}", email_verified_at=now, password="!")
             for i in range(count)
         ],
         batch_size=_CHUNK,
