@@ -7,14 +7,14 @@ money twice.
 """
 
 import re
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from django import forms
 
+from payments.texts import LONGEST_NOTE, LONGEST_ORDER_REFERENCE
 from wallet_project.kernel.ids import new_uuid, parse_public_id, public_id
 from wallet_project.kernel.money import MalformedAmount, Money
 
-LONGEST_NOTE: Final = 280
 LONGEST_PAYEE: Final = 254
 _KEY_PREFIX: Final = "page-"
 # How people group digits: 1,00,000 or 100,000. A comma anywhere else may be meant as a decimal point.
@@ -71,32 +71,61 @@ class NoteField(forms.CharField):
         super().__init__(max_length=LONGEST_NOTE, required=False, widget=forms.TextInput, **kwargs)
 
 
-class AddMoneyForm(forms.Form):
-    amount = AmountField(label="Amount", help_text="Up to two decimals.")
+class PayeeField(forms.CharField):
+    """An address as typed; phone numbers are written with blanks and dashes, and the deeds take none."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        attrs = {"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off"}
+        super().__init__(max_length=LONGEST_PAYEE, widget=forms.TextInput(attrs=attrs), **kwargs)
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        return re.sub(r"[ ()-]", "", text) if text.startswith("+") else text
+
+
+class MoneyForm(forms.Form):
+    """A form that moves money once, however often it is sent."""
+
     key = KeyField()
 
+    def again(self, *, fresh_key: bool) -> Self:
+        """The same form as filled in, to be shown once more."""
+        data = {name: self.data.get(name, "") for name in self.fields}
+        if fresh_key or "key" in self.errors:
+            data["key"] = new_key()
+        return type(self)(data)
 
-class SendForm(forms.Form):
-    to = forms.CharField(
+    @property
+    def fields_of_deed(self) -> dict[str, Any]:
+        """What was filled in, without the key."""
+        return {name: value for name, value in self.cleaned_data.items() if name != "key"}
+
+
+class AddMoneyForm(MoneyForm):
+    amount = AmountField(label="Amount", error_messages={"required": "Write an amount."})
+
+
+class SendForm(MoneyForm):
+    to = PayeeField(
         label="To",
-        max_length=LONGEST_PAYEE,
         help_text="E-mail address, phone number with its country, or wallet id.",
-        widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off"}),
         error_messages={"required": "Write whom the money is for."},
     )
     amount = AmountField(label="Amount", error_messages={"required": "Write an amount."})
     note = NoteField(label="Note", help_text="The one you pay sees it too.")
-    key = KeyField()
 
 
-class PayForm(forms.Form):
-    merchant = forms.CharField(
+class PayForm(MoneyForm):
+    merchant = PayeeField(
         label="Shop",
-        max_length=LONGEST_PAYEE,
         help_text="Its handle, such as meera-books.",
-        widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off"}),
         error_messages={"required": "Write which shop you pay."},
     )
     amount = AmountField(label="Amount", error_messages={"required": "Write an amount."})
-    note = NoteField(label="Note", help_text="An order number, for example. The shop sees it too.")
-    key = KeyField()
+    order_reference = forms.CharField(
+        label="Order number",
+        required=False,
+        max_length=LONGEST_ORDER_REFERENCE,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    note = NoteField(label="Note", help_text="The shop sees it too.")

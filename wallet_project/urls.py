@@ -6,6 +6,9 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("wallet_project.health")),
     path("", include("accounts.page_urls")),
+    path("", include("wallets.page_urls")),
+    path("", include("ledger.page_urls")),
+    path("", include("payments.page_urls")),
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("wallets.urls")),
     path("api/v1/", include("ledger.urls")),

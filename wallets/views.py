@@ -2,12 +2,13 @@
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.redirects import see_other
 from wallets.forms import VerifyForm
 from wallets.opening import verify_and_open_wallet
 
@@ -35,7 +36,7 @@ def verify(request: HttpRequest) -> HttpResponse:
         else:
             request.session.pop(VERIFYING, None)
             messages.success(request, "Your wallet is open. Sign in to use it.")
-            return redirect("sign_in")
+            return see_other("sign_in")
     elif form.is_bound:
         status = 400
     return render(request, "wallets/verify.html", {"form": form, "address": form["address"].value()}, status=status)

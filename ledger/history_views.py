@@ -1,0 +1,105 @@
+"""Pages that show people their money: home, history, and a receipt of each transaction."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from accounts.signed_in import SignedInRequest, signed_in
+from ledger.forms import HistoryForm
+from ledger.queries import Filters, find_transaction, history_of
+from ledger.wording import line_of, receipt_of
+from wallet_project.kernel.errors import Refusal
+from wallets.models import Wallet
+from wallets.queries import wallet_of, wallets_of
+
+LATEST_ROWS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One of a person's wallets, where they have several."""
+
+    label: str
+    url: str
+    current: bool
+
+
+@never_cache
+@require_safe
+def home(request: HttpRequest) -> HttpResponseBase:
+    """The balance and what happened last; for others, what this is."""
+    if request.user.is_authenticated:
+        return _own_home(request)
+    return render(request, "ledger/landing.html", {"here": "landing"})
+
+
+@signed_in
+def _own_home(request: SignedInRequest) -> HttpResponse:
+    wallets = wallets_of(user=request.user)
+    if not wallets:
+        return render(request, "ledger/home.html", {"here": "home"})
+    wallet = wallet_of(user=request.user, wanted=request.GET.get("wallet"))
+    page = history_of(wallet=wallet, limit=LATEST_ROWS)
+    shown = {
+        "wallet": wallet,
+        "tabs": _tabs(wallets, wallet, "home"),
+        "lines": [line_of(row) for row in page.rows],
+        "here": "home",
+    }
+    return render(request, "ledger/home.html", shown)
+
+
+@signed_in
+@require_safe
+def history(request: SignedInRequest) -> HttpResponse:
+    """A wallet's transactions, newest first, page by page, as far as the filters let them through."""
+    wallet = wallet_of(user=request.user, wanted=request.GET.get("wallet"))
+    form = HistoryForm(request.GET)
+    shown = {"filters": form, "tabs": _tabs(wallets_of(user=request.user), wallet, "history"), "here": "history"}
+    if not form.is_valid():
+        return render(request, "ledger/history.html", shown, status=400)
+    kept = {name: str(value) for name, value in request.GET.items() if value and name in (*form.fields, "wallet")}
+    cursor = request.GET.get("cursor") or None
+    try:
+        page = history_of(wallet=wallet, filters=form.filters, cursor=cursor)
+    except Refusal:
+        # A cursor that is none of ours: begin at the top.
+        return redirect(f"{reverse('history')}?{urlencode(kept)}")
+    shown |= {
+        "lines": [line_of(row) for row in page.rows],
+        "filtered": form.filters != Filters(),
+        "paged": cursor is not None,
+        "newest": f"?{urlencode(kept)}",
+        "older": f"?{urlencode({**kept, 'cursor': page.next})}" if page.next else "",
+        "wallet_id": request.GET.get("wallet", ""),
+    }
+    return render(request, "ledger/history.html", shown)
+
+
+@signed_in
+@require_safe
+def receipt(request: SignedInRequest, transaction: str) -> HttpResponse:
+    """One transaction as it stands now, whichever way it went."""
+    seen = find_transaction(user=request.user, transaction=transaction)
+    return render(request, "ledger/receipt.html", {"receipt": receipt_of(seen)})
+
+
+def _tabs(wallets: list[Wallet], current: Wallet, page: str) -> list[Tab]:
+    if len(wallets) < 2:
+        return []
+    return [
+        Tab(_label(wallet), f"{reverse(page)}?{urlencode({'wallet': wallet.public_id})}", wallet == current)
+        for wallet in wallets
+    ]
+
+
+def _label(wallet: Wallet) -> str:
+    if wallet.kind == Wallet.Kind.MERCHANT:
+        return wallet.merchant.display_name
+    return "Personal" if wallet.status != Wallet.Status.CLOSED else "Closed"
