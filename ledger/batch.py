@@ -1,6 +1,6 @@
 """A list of groups made ready for posting: which wallets, keys and transactions it touches."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 from uuid import UUID
@@ -81,6 +81,16 @@ class Batch:
     @property
     def uuids(self) -> list[UUID]:
         return list(self.ids.values())
+
+    def require_wallets(self, found: Container[int]) -> None:
+        """
+        Who names a wallet must have looked it up.
+
+        :raises LookupError: a movement between wallets that do not exist.
+        """
+        missing = [pk for pk in sorted(self.wallets) if pk not in found]
+        if missing:
+            raise LookupError(f"There are no wallets {missing}.")
 
     def add(self, needs: NeedsWallets) -> None:
         """Lock this system wallet too on the next run."""

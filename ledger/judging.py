@@ -121,11 +121,19 @@ def moves_money(movement: Movement) -> bool:
 
 
 def _check_completion(completion: Completion, group: Group, transaction: KnownTransaction) -> None:
-    """A failed withdrawal gives its money back in the same breath, or the books would lie in between."""
+    """
+    A failed withdrawal gives all of its money back in the same breath, or the books would lie in between.
+
+    The money is there again, so its REVERSAL is a fact: a wallet closed meanwhile does not stop it.
+    """
     if transaction.type == "WITHDRAW" and completion.status == "FAILED" and transaction.status == "PENDING":
         reversed_here = any(
-            isinstance(other, Movement) and other.type == "REVERSAL" and other.reverses == transaction.id
+            isinstance(other, Movement)
+            and other.type == "REVERSAL"
+            and other.fact
+            and (other.reverses, other.from_wallet, other.to_wallet, to_units(other.amount))
+            == (transaction.id, transaction.to_wallet, transaction.from_wallet, transaction.amount_units)
             for other in group.movements
         )
         if not reversed_here:
-            raise ValueError("A WITHDRAW fails together with its REVERSAL, in one group.")
+            raise ValueError("A WITHDRAW fails together with the REVERSAL of all its money, in one group, as a fact.")

@@ -64,10 +64,7 @@ class Transaction(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(amount__gt=0)
-                & (
-                    Q(amount__lt=BOUND) | Q(status="FAILED", failure_code="limit_exceeded", amount__lt=_LARGEST_REFUSED)
-                ),
+                condition=Q(amount__gt=0) & (Q(amount__lt=BOUND) | Q(status="FAILED", amount__lt=_LARGEST_REFUSED)),
                 name="transaction_amount_bounds",
             ),
             models.CheckConstraint(

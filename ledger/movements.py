@@ -133,8 +133,11 @@ class Group:
     def __post_init__(self) -> None:
         if not self.movements:
             raise ValueError("A group has at least one movement.")
-        if any(isinstance(movement, Completion) for movement in self.movements) and self.key is not None:
+        completing = [movement.transaction for movement in self.movements if isinstance(movement, Completion)]
+        if completing and self.key is not None:
             raise ValueError("A completion is keyed by its transaction.")
+        if len(set(completing)) < len(completing):
+            raise ValueError("A transaction is completed once.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

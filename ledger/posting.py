@@ -144,6 +144,7 @@ def preview(groups: Sequence[Group]) -> list[Preview]:
     connection.ensure_connection()
     cursor = store.cursor_of(connection)
     states = {pk: State(wallet) for pk, wallet in store.read_wallets(cursor, batch.wallets).items()}
+    batch.require_wallets(states)
     pending = store.read_transactions(cursor, batch.completing) if batch.completing else {}
     now, _ = store.read_clock_and_keys(cursor, [])
     previews = []

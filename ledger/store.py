@@ -6,6 +6,7 @@ server. Numbers travel as array literals, for joining strings is far cheaper tha
 free text always goes through the driver's own adaptation.
 """
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -147,8 +148,8 @@ class KnownTransaction(NamedTuple):
 
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> Self:
-        """From a row of `_TRANSACTION_COLUMNS`; times become microseconds."""
-        return cls._make((*row[:13], microseconds(row[13]), *row[14:]))
+        """From a row of `_TRANSACTION_COLUMNS`: times become microseconds; Django's connections leave JSON as text."""
+        return cls._make((*row[:13], microseconds(row[13]), row[14], json.loads(row[15])))
 
 
 _CLOCK_AND_KEYS: Final = """

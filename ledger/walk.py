@@ -40,9 +40,7 @@ class Walk:
         left_behind: Mapping[UUID, KnownTransaction],
         next_number: Callable[[], int],
     ) -> None:
-        missing = batch.wallets - wallets.keys()
-        if missing:
-            raise LookupError(f"There are no wallets {sorted(missing)}.")
+        batch.require_wallets(wallets)
         self.batch = batch
         self.states = {pk: State(wallet) for pk, wallet in wallets.items()}
         self.now = now

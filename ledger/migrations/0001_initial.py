@@ -201,7 +201,6 @@ class Migration(migrations.Migration):
                         ("amount__lt", Decimal("900000000000000")),
                         models.Q(
                             ("amount__lt", Decimal("1000000000000000")),
-                            ("failure_code", "limit_exceeded"),
                             ("status", "FAILED"),
                         ),
                         _connector="OR",
