@@ -53,6 +53,12 @@ def spend(*, limit: Limit, address: str, now: datetime) -> int | None:
     return max(1, int((window_started_at + limit.window - now).total_seconds()) + 1)
 
 
+def hold(*, kind: AddressTries.Kind, address: str) -> None:
+    """Until the transaction ends nobody else is counted for this address."""
+    require_transaction("default")
+    list(AddressTries.objects.filter(kind=kind, address=address).select_for_update(no_key=True))
+
+
 def forget(*, kind: AddressTries.Kind, address: str) -> None:
     """After a success the count begins again."""
     AddressTries.objects.filter(kind=kind, address=address).update(count=0)

@@ -125,8 +125,10 @@ def verify(*, attempt: Attempt, code: str, now: datetime) -> User:
     """
     require_transaction("default")
     address = attempt.address
-    # All who claim the address, always in one order, so that racers queue here instead of deadlocking over each
-    # other's rows. list() matters: an unread queryset locks nothing.
+    # First the counter, then people, then codes: `spend_try` goes from counter to codes, so whoever tries the same
+    # address waits here. People are locked in one order too, for two addresses can have the same claimants.
+    # list() matters: an unread queryset locks nothing.
+    tries.hold(kind=AddressTries.Kind.CODE, address=address.value)
     claimants = list(_claiming(address).order_by("pk").select_for_update())
     found = _matching(attempt, code, now)
     winner = next((user for user in claimants if found is not None and user.pk == found.verification.user_id), None)
