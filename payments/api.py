@@ -2,20 +2,38 @@
 
 from typing import Any, Final, cast
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api import PublicView
 from accounts.models import User
 from ledger.queries import see_transaction
 from ledger.serializers import TransactionAnswer, transaction_json
+from payments.gateways.razorpay import Razorpay
 from payments.idempotency import HEADER, REPLAYED_HEADER, Answer, check_key
 from payments.merchant_payments import pay_merchant, preview_payment
 from payments.payees import find_payee_name
-from payments.serializers import AmountRequest, PayeeAnswer, PayeeRequest, PayRequest, QuoteAnswer, TransferRequest
+from payments.serializers import (
+    AddAnswer,
+    AddRequest,
+    AmountRequest,
+    ConfirmRequest,
+    PayeeAnswer,
+    PayeeRequest,
+    PayRequest,
+    QuoteAnswer,
+    TransferRequest,
+)
+from payments.tasks import wake_for_event
+from payments.topups import add_money, confirm_payment
 from payments.transfers import preview_transfer, send_money
+from payments.webhooks import receive_event
 from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.middleware import drain_if_too_large
 from wallet_project.kernel.problems import MEDIA_TYPE, problem
 from wallet_project.kernel.schema import BODY_PROBLEMS, TOKEN_PROBLEMS, problems
 from wallets.api import WALLET_PARAMETER
@@ -126,6 +144,80 @@ class PayView(MoneyView):
             return Response(QuoteAnswer(preview_payment(payer=self.person, **self.read(PayRequest))).data)
         key = self.key()
         return self.answered(pay_merchant(payer=self.person, key=key, **self.read(PayRequest)))
+
+
+class AddView(MoneyView):
+    @extend_schema(
+        operation_id="wallet_add",
+        parameters=[KEY_PARAMETER, WALLET_PARAMETER],
+        request=AddRequest,
+        responses={201: AddAnswer, **problems(*MONEY_PROBLEMS, "gateway_unavailable")},
+        tags=["Money"],
+    )
+    def post(self, request: Request) -> Response:  # noqa: ARG002  (DRF's signature)
+        """
+        Begin to add money: an ADD that is PENDING, and where to pay it. The same request under the same key goes on
+        where an earlier one stopped. Amounts below the gateway's smallest (1.00 INR) are refused `limit_exceeded`.
+        """
+        key = self.key()
+        answer = add_money(user=self.person, key=key, now=timezone.now(), **self.read(AddRequest))
+        return self.answered(answer, checkout=answer.checkout)
+
+
+class ConfirmView(APIView):
+    @extend_schema(
+        operation_id="wallet_add_confirm",
+        request=ConfirmRequest,
+        responses={
+            200: TransactionAnswer,
+            **problems(
+                *BODY_PROBLEMS, *TOKEN_PROBLEMS, "not_found", "signature_invalid", "gateway_unavailable", "busy"
+            ),
+        },
+        tags=["Money"],
+    )
+    def post(self, request: Request) -> Response:
+        """Bring the checkout's signed result; the gateway is asked, and the ADD answered as it then stands."""
+        given = ConfirmRequest(data=request.data)
+        given.is_valid(raise_exception=True)
+        user = cast(User, request.user)
+        add = confirm_payment(
+            user=user,
+            order_id=given.validated_data["razorpay_order_id"],
+            payment_id=given.validated_data["razorpay_payment_id"],
+            signature=given.validated_data["razorpay_signature"],
+            now=timezone.now(),
+        )
+        return Response(transaction_json(see_transaction(user=user, pk=add)))
+
+
+class RazorpayWebhookView(PublicView):
+    @extend_schema(
+        operation_id="webhooks_razorpay",
+        parameters=[
+            OpenApiParameter("X-Razorpay-Signature", str, OpenApiParameter.HEADER, required=True),
+            OpenApiParameter("x-razorpay-event-id", str, OpenApiParameter.HEADER),
+        ],
+        request=OpenApiTypes.OBJECT,
+        responses={
+            200: OpenApiResponse(description="Stored, now or before."),
+            **problems("signature_invalid", "body_too_large"),
+        },
+        tags=["Webhooks"],
+    )
+    def post(self, request: Request) -> Response:
+        """For the gateway alone: its signature is over the raw body. Stored, answered at once, worked on later."""
+        drain_if_too_large(request._request)
+        event = receive_event(
+            gateway=Razorpay.name,
+            body=request._request.body,
+            signature=request.headers.get("X-Razorpay-Signature", ""),
+            event_id=request.headers.get("x-razorpay-event-id", ""),
+            now=timezone.now(),
+        )
+        if event is not None:
+            wake_for_event(event)
+        return Response({"status": "ok"})
 
 
 class PayeeView(APIView):

@@ -275,7 +275,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TIMEZONE = TIME_ZONE
 # Messages to people never wait behind other work.
-CELERY_TASK_ROUTES = {"accounts.*": {"queue": "messages"}}
+CELERY_TASK_ROUTES = {"accounts.*": {"queue": "messages"}, "payments.*": {"queue": "gateway"}}
 CELERY_BEAT_SCHEDULE = {
     "accounts.sweep_messages": {"task": "accounts.sweep_messages", "schedule": 5.0},
     "accounts.purge": {"task": "accounts.purge", "schedule": 3600.0},

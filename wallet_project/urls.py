@@ -1,5 +1,6 @@
 """Every address of the wallet, composed from the rooms."""
 
+from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
@@ -9,6 +10,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("wallets.page_urls")),
     path("", include("ledger.page_urls")),
     path("", include("payments.page_urls")),
+    path("", include("payments.callbacks")),
+    path("admin/", admin.site.urls),
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("wallets.urls")),
     path("api/v1/", include("ledger.urls")),

@@ -114,3 +114,15 @@ def grant_only(table: str, privileges: str) -> RunSQL:
         f'REVOKE ALL ON TABLE "{table}" FROM {role}; GRANT {privileges} ON TABLE "{table}" TO {role};',
         reverse_sql=f'GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "{table}" TO {role};',
     )
+
+
+def give_back_connection() -> None:
+    """
+    Before waiting for the network or for somebody else: a connection held idle is one that others wait for.
+
+    :raises RuntimeError: inside an atomic block, which would be lost.
+    """
+    connection = connections["default"]
+    if connection.in_atomic_block:
+        raise RuntimeError("Nobody waits for the network inside a transaction.")
+    connection.close()

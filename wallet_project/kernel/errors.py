@@ -46,6 +46,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
 # Why a transaction failed, where no request was refused for it. As stable as `CODES`.
 FAILURES: Final[dict[str, str]] = {
     "order_expired": "It was not paid in time",
+    "gateway_refused": "The payment gateway would not take it",
 }
 
 

@@ -1,0 +1,77 @@
+"""
+Orders that nobody told us about: asked about on a schedule, and given up when their time is over.
+
+This finds payments whose callback and webhook were lost, and goes on asking for days after an order was given up,
+for the gateway may capture a payment that it had called failed.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from payments.captures import settle_order
+from payments.models import GatewayOrder
+from payments.orders import fail_order, find_at_gateway
+from wallet_project.kernel.errors import GatewayError, Refusal
+
+log = structlog.get_logger("payments.expiry")
+
+MOST_ORDERS_AT_ONCE: Final = 100
+_FIRST_PAUSE: Final = timedelta(minutes=1)
+_LONGEST_PAUSE: Final = timedelta(hours=6)
+# A payment that failed may still be captured that much later.
+LISTENING: Final = timedelta(days=4)
+_DOUBLINGS: Final = 12
+
+
+def sweep_orders(*, now: datetime) -> int:
+    """
+    Ask the gateway about every order that is due. Safe to run twice at once: each order is claimed first.
+
+    :returns: how many were asked about.
+    """
+    due = list(
+        GatewayOrder.objects.filter(check_at__lte=now)
+        .exclude(leased_until__gt=now)
+        .select_related("transaction")
+        .order_by("check_at")[:MOST_ORDERS_AT_ONCE]
+    )
+    asked = 0
+    for order in due:
+        claimed = GatewayOrder.objects.filter(pk=order.pk, check_at=order.check_at).update(
+            check_at=next_check(order, now), checks=order.checks + 1
+        )
+        if not claimed:
+            continue
+        asked += 1
+        try:
+            check_order(order=order, now=now)
+        except (GatewayError, Refusal) as error:
+            log.warning("order.not_checked", transaction=order.receipt, reason=type(error).__name__)
+    return asked
+
+
+def check_order(*, order: GatewayOrder, now: datetime) -> None:
+    """
+    Credit what was paid; give the order up if its time is over.
+
+    :raises GatewayError: the gateway would not say, so nothing is decided.
+    :raises Refusal: `busy`.
+    """
+    if order.order_id is None and find_at_gateway(order):
+        order.refresh_from_db()
+    settle_order(order=order, now=now)
+    order.refresh_from_db(fields=["state"])
+    unpaid = order.state in (GatewayOrder.State.NEW, GatewayOrder.State.OPEN)
+    if unpaid and order.expires_at <= now:
+        fail_order(order=order, code="order_expired", state=GatewayOrder.State.EXPIRED)
+        log.info("order.expired", transaction=order.receipt)
+
+
+def next_check(order: GatewayOrder, now: datetime) -> datetime | None:
+    """Ever rarer, but at the order's expiry in any case; never again once nothing can come any more."""
+    at = now + min(_FIRST_PAUSE * 2 ** min(order.checks, _DOUBLINGS), _LONGEST_PAUSE)
+    if now < order.expires_at:
+        return min(at, order.expires_at)
+    return at if at < order.created_at + LISTENING else None

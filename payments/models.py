@@ -1,0 +1,115 @@
+"""What the wallet knows of the gateway's side: orders, attempts to pay them, and what it was told."""
+
+from typing import Final
+
+from django.db import models
+from django.db.models import Q
+
+from ledger.models import Transaction
+
+
+class GatewayOrder(models.Model):
+    """
+    Where one ADD is to be paid. Written together with the ADD; the gateway's own id follows when it is known.
+
+    `check_at` is when the gateway is next asked on nobody's request; null when there is nothing left to hear.
+    The lease lets one of several equal requests talk to the gateway, and no other.
+    """
+
+    class State(models.TextChoices):
+        NEW = "NEW", "not known to be at the gateway yet"
+        OPEN = "OPEN", "waiting to be paid"
+        PAID = "PAID"
+        EXPIRED = "EXPIRED", "given up; a late payment is still credited"
+        REFUSED = "REFUSED", "the gateway would not take it"
+
+    transaction = models.OneToOneField(Transaction, models.PROTECT, related_name="order")
+    gateway = models.CharField(max_length=20)
+    order_id = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001  (null: not known yet; unique)
+    amount_minor = models.BigIntegerField(help_text="In minor units: paise.")
+    currency = models.CharField(max_length=3)
+    state = models.CharField(max_length=7, choices=State, default=State.NEW)
+    lease = models.UUIDField(null=True, blank=True)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    check_at = models.DateTimeField(null=True, blank=True)
+    checks = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(fields=["gateway", "order_id"], name="order_known_once"),
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="order_amount_positive"),
+        ]
+        indexes = [models.Index(fields=["check_at"], condition=Q(check_at__isnull=False), name="order_due")]
+
+    def __str__(self) -> str:
+        return self.order_id or f"order of {self.transaction_id}"
+
+    @property
+    def receipt(self) -> str:
+        """What the gateway knows it by before we know the gateway's id: the transaction's public id."""
+        return self.transaction.public_id
+
+
+class PaymentAttempt(models.Model):
+    """
+    One payment of an order, as the gateway last told it.
+
+    `credited_by` is the transaction that brought its money, set in that very posting. At most one attempt of an
+    order has one: a second guard beside the kernel's, which completes a PENDING transaction once.
+    """
+
+    order = models.ForeignKey(GatewayOrder, models.PROTECT, related_name="attempts")
+    gateway = models.CharField(max_length=20)
+    payment_id = models.CharField(max_length=64)
+    amount_minor = models.BigIntegerField(help_text="In minor units: paise.")
+    currency = models.CharField(max_length=3)
+    status = models.CharField(max_length=20)
+    method = models.CharField(max_length=20, blank=True)
+    error_code = models.CharField(max_length=60, blank=True)
+    error_reason = models.CharField(max_length=100, blank=True)
+    credited_by = models.OneToOneField(
+        Transaction, models.PROTECT, null=True, blank=True, related_name="paid_by", help_text="What brought its money."
+    )
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(fields=["gateway", "payment_id"], name="attempt_known_once"),
+            models.UniqueConstraint(
+                fields=["order"], condition=Q(credited_by__isnull=False), name="attempt_one_credited_per_order"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.payment_id} {self.status}"
+
+
+class WebhookEvent(models.Model):
+    """What a gateway told us, as it told it; kept for ever, for the event's id is all that stops a replay."""
+
+    LONGEST_ID: Final = 100
+
+    gateway = models.CharField(max_length=20)
+    event_id = models.CharField(max_length=LONGEST_ID)
+    name = models.CharField(max_length=60, blank=True)
+    body = models.BinaryField()
+    received_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    tries = models.PositiveSmallIntegerField(default=0)
+    processed_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=40, blank=True)
+
+    class Meta:
+        default_permissions = ("view",)
+        constraints = [models.UniqueConstraint(fields=["gateway", "event_id"], name="webhook_event_once")]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(processed_at__isnull=True), name="webhook_event_waiting")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.event_id}"

@@ -1,0 +1,87 @@
+"""The wallet's client and a real sandbox process for it, or a door that misbehaves on command."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from payments import gateways
+from payments.gateways.razorpay import Razorpay
+from tests.payments.sandbox_process import KEY_ID, KEY_SECRET, WEBHOOK_SECRET
+
+
+def client(url: str, *, read_seconds: float = 10.0) -> Razorpay:
+    return Razorpay(
+        api_url=f"{url}/v1",
+        checkout_url=f"{url}/checkout",
+        key_id=KEY_ID,
+        key_secret=KEY_SECRET,
+        webhook_secrets=[WEBHOOK_SECRET, "older_webhook_secret"],
+        connect_seconds=1.0,
+        read_seconds=read_seconds,
+    )
+
+
+@contextmanager
+def wallet_speaks_to(razorpay: Razorpay) -> Iterator[None]:
+    """While it lasts, this client is the wallet's gateway."""
+    before = gateways._known.get(Razorpay.name)
+    gateways._known[Razorpay.name] = razorpay
+    try:
+        yield
+    finally:
+        if before is None:
+            del gateways._known[Razorpay.name]
+        else:
+            gateways._known[Razorpay.name] = before
+
+
+class Door:
+    """An HTTP server whose next answers a test writes down: (status, body) or a function that makes one."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, Any]] = []
+        self.answer: Callable[[str, str, Any], tuple[int, str]] = lambda _method, _path, _body: (200, "{}")
+        door = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def handle_any(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                body = json.loads(self.rfile.read(length)) if length else None
+                door.asked.append((self.command, self.path, body))
+                status, text = door.answer(self.command, self.path, body)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text.encode())))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            do_GET = do_POST = handle_any
+
+            def log_message(self, *_args: Any) -> None:
+                """Silence."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextmanager
+def open_door() -> Iterator[Door]:
+    door = Door()
+    try:
+        yield door
+    finally:
+        door.close()
+
+
+def order_document(*, id: str, amount: int, receipt: str) -> str:
+    return json.dumps(
+        {"id": id, "entity": "order", "amount": amount, "currency": "INR", "receipt": receipt, "status": "created"}
+    )
