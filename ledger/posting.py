@@ -9,7 +9,7 @@ re-runs whole when PostgreSQL says that others came between, and nobody sees a d
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -40,6 +40,17 @@ _BUSY: Final = frozenset({"55P03", "57014"})
 _GUARDS: Final = frozenset({"ledger_idempotencykey_pkey", "ledger_transaction_uuid_key"})
 
 
+class OutcomeUnknown(Refusal):
+    """
+    The connection was lost at COMMIT, and nobody could be asked since: it may have happened or not.
+
+    To a door it is `busy`. Only the same key may be tried again; a new one could move the money twice.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("busy", "It is not known yet whether this happened. Ask again.", retry_after_seconds=1)
+
+
 @dataclass(slots=True)
 class Tally:
     """How often this process posted, and how often it had to run again. A metric."""
@@ -58,61 +69,76 @@ def post(groups: Sequence[Group], within: Within | None = None) -> list[Outcome]
     :param within: writes companions that live or die with the money; the database only, and it may run
         more than once.
     :raises Refusal: `busy`, after which nothing has happened and no key is used.
+    :raises OutcomeUnknown: the database is out of reach since a COMMIT that it never answered.
     :raises RuntimeError: inside an atomic block of any alias, or inside another `post`.
     """
     if not groups:
         return []
     require_no_transaction()
     batch = Batch.of(groups)
-    alone, uncertain = batch.is_hot, False
+    alone = batch.is_hot
+    doubtful: list[_Attempt] = []
+    cause: BaseException | None = None
     for run in range(MOST_RUNS):
         if run:
             tally.reruns += 1
             time.sleep(random.uniform(0, 0.002 * 2**run))  # noqa: S311  (jitter, not a secret)
-        attempt = _Attempt(batch=batch, within=within, alone=alone, uncertain=uncertain)
+        attempt = _Attempt(batch=batch, within=within, alone=alone, doubtful=doubtful)
         try:
-            outcomes = attempt.run()
+            attempt.run()
         except NeedsWallets as needs:
             batch.add(needs)
         except (psycopg.Error, DjangoDatabaseError) as error:
-            fate = _fate_of(error, attempt)
+            cause, fate = error, _fate_of(error, attempt)
             log.info("posting.interrupted", fate=fate, sqlstate=_sqlstate(error), run=run + 1)
-            if fate == "busy":
-                raise Refusal("busy", retry_after_seconds=1) from error
             if fate == "bug":
                 raise
-            alone, uncertain = True, uncertain or fate == "unknown"
+            if fate == "busy":
+                break
+            if fate == "unknown":
+                doubtful = [*doubtful, attempt]
+            alone = True
         else:
             tally.commits += 1
-            _report(outcomes)
-            return outcomes
-    raise Refusal("busy", retry_after_seconds=1)
+            _report(attempt.outcomes)
+            return attempt.outcomes
+    raise OutcomeUnknown if doubtful else Refusal("busy", retry_after_seconds=1) from cause
 
 
 @dataclass(slots=True)
 class _Attempt:
-    """One run, from the turnstile to COMMIT."""
+    """
+    One run, from the turnstile to COMMIT.
+
+    :ivar doubtful: earlier runs whose COMMIT was never answered; one of them may have happened.
+    """
 
     batch: Batch
     within: Within | None
     alone: bool
-    uncertain: bool
+    doubtful: "Sequence[_Attempt]"
+    outcomes: list[Outcome] = field(default_factory=list)
     was_committing: bool = False
 
-    def run(self) -> list[Outcome]:
+    def run(self) -> None:
         connection = connections[POSTING]
         try:
             with routed_to_posting(), transaction.atomic(using=POSTING, durable=True):
-                outcomes = self._inside(store.cursor_of(connection))
+                self.outcomes = self._inside(store.cursor_of(connection))
+                store.require_unbroken(connection)
                 self.was_committing = True
-            return outcomes
         finally:
             # Back to the pool of one: another thread waits for it. A broken one is thrown away there.
             connection.close()
 
     def _inside(self, cursor: store.Cursor) -> list[Outcome]:
         batch = self.batch
+        # Where a doubtful run is still on its way to COMMIT, it holds the turnstile: we wait here until it has ended.
         store.pass_turnstile(cursor, alone=self.alone)
+        happened = self._which_happened(cursor)
+        if happened is not None:
+            # Whole, its companions included.
+            return happened.outcomes
         wallets = store.lock_wallets(cursor, batch.wallets)
         now, keys = store.read_clock_and_keys(cursor, batch.keys)
         walk = Walk(
@@ -121,16 +147,21 @@ class _Attempt:
             now=now,
             keys=keys,
             pending=store.read_transactions(cursor, batch.completing) if batch.completing else {},
-            left_behind=store.find_left_behind(cursor, batch.uuids) if self.uncertain else {},
             next_number=partial(next_number, cursor),
         )
         outcomes = walk.all()
         if not walk.rows.is_empty:
             store.write(cursor, walk.rows)
-        # What an earlier run left behind, it left whole: its companions are there too.
-        if self.within is not None and not walk.left_behind:
+        if self.within is not None:
             self.within(outcomes)
         return outcomes
+
+    def _which_happened(self, cursor: store.Cursor) -> "_Attempt | None":
+        """The doubtful run whose transactions are there. (Completions alone leave none, and are safe to run twice.)"""
+        if not self.doubtful:
+            return None
+        there = store.find_left_behind(cursor, self.batch.uuids)
+        return next((run for run in self.doubtful if any(there & {*o.transactions} for o in run.outcomes)), None)
 
 
 def preview(groups: Sequence[Group]) -> list[Preview]:
@@ -171,18 +202,21 @@ def _sqlstate(error: BaseException | None) -> str:
 
 
 def _fate_of(error: BaseException, attempt: _Attempt) -> str:
-    """`rerun`, `busy`, `unknown` (run again, but look first what the last run left) or `bug`."""
+    """`rerun`, `busy`, `unknown` (run again, but look first whether it happened) or `bug`."""
     state = _sqlstate(error)
     driver = error if isinstance(error, psycopg.Error) else error.__cause__
     if state in _RERUN:
         return "rerun"
-    if state in _BUSY or isinstance(driver, PoolTimeout):
+    if state in _BUSY:
         return "busy"
     if isinstance(driver, psycopg.errors.UniqueViolation):
         return "rerun" if driver.diag.constraint_name in _GUARDS else "bug"
     lost = isinstance(driver, psycopg.OperationalError | psycopg.InterfaceError)
+    # Before the pool's time-out: after a lost COMMIT Django looks for a new connection, and reports that it found none.
     if lost and attempt.was_committing:
         return "unknown"
+    if isinstance(driver, PoolTimeout):
+        return "busy"
     return "rerun" if lost else "bug"
 
 

@@ -127,7 +127,7 @@ class KnownKey(NamedTuple):
 
 
 class KnownTransaction(NamedTuple):
-    """A transaction to be completed, or one that an unknown outcome may have left behind. Times in microseconds."""
+    """A transaction to be completed. Times in microseconds."""
 
     id: int
     uuid: UUID
@@ -182,7 +182,6 @@ SELECT id, uuid, from_wallet_id, to_wallet_id, (least(amount, 900000000000000) *
 FROM ledger_transaction
 """
 _BY_ID: Final = _TRANSACTION_COLUMNS + "WHERE id = ANY(%s::bigint[])"
-_BY_UUID: Final = _TRANSACTION_COLUMNS + "WHERE uuid = ANY(%s)"
 
 
 def read_transactions(cursor: Cursor, ids: Iterable[int]) -> dict[int, KnownTransaction]:
@@ -191,10 +190,23 @@ def read_transactions(cursor: Cursor, ids: Iterable[int]) -> dict[int, KnownTran
     return {row[0]: KnownTransaction.of(row) for row in cursor}
 
 
-def find_left_behind(cursor: Cursor, uuids: Sequence[UUID]) -> dict[UUID, KnownTransaction]:
-    """What a posting whose COMMIT was never answered did write."""
-    cursor.execute(_BY_UUID, [list(uuids)])
-    return {row[1]: KnownTransaction.of(row) for row in cursor}
+def find_left_behind(cursor: Cursor, uuids: Sequence[UUID]) -> set[int]:
+    """Primary keys of what a posting whose COMMIT was never answered did write."""
+    cursor.execute("SELECT id FROM ledger_transaction WHERE uuid = ANY(%s)", [list(uuids)])
+    return {row[0] for row in cursor}
+
+
+def require_unbroken(connection: BaseDatabaseWrapper) -> None:
+    """
+    PostgreSQL answers COMMIT of a failed transaction with ROLLBACK and no error, and Django rolls back in silence:
+    who hides a database error would be told that money moved which did not.
+
+    :raises RuntimeError: before COMMIT.
+    """
+    driver = connection.connection
+    intact = driver is not None and driver.pgconn.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+    if connection.needs_rollback or not intact:
+        raise RuntimeError("A guard or a companion hid a database error: all of this posting is rolled back.")
 
 
 @dataclass(slots=True)

@@ -25,7 +25,6 @@ class Walk:
 
     :param now: the database's clock under the locks; an entry's time is the greater of it and the times at
         which its wallets last moved.
-    :param left_behind: what an earlier run of the same batch wrote although its COMMIT was never answered.
     :param next_number: draws a primary key.
     """
 
@@ -37,7 +36,6 @@ class Walk:
         now: datetime,
         keys: Mapping[tuple[int, str], KnownKey],
         pending: Mapping[int, KnownTransaction],
-        left_behind: Mapping[UUID, KnownTransaction],
         next_number: Callable[[], int],
     ) -> None:
         batch.require_wallets(wallets)
@@ -46,7 +44,6 @@ class Walk:
         self.now = now
         self.keys = dict(keys)
         self.pending = dict(pending)
-        self.left_behind = left_behind
         self.next_number = next_number
         self.rows = Rows()
         self._now_microseconds = chain.microseconds(now)
@@ -61,7 +58,7 @@ class Walk:
         return outcomes
 
     def _group(self, place: int, group: Group) -> Outcome:
-        earlier = self._earlier(place, group)
+        earlier = self._earlier(group)
         if earlier is not None:
             return earlier
         code = judge(group, self.states, self.pending, self.now)
@@ -70,11 +67,8 @@ class Walk:
             self._remember(group, outcome)
         return outcome
 
-    def _earlier(self, place: int, group: Group) -> Outcome | None:
-        """What has happened already: under this key, to this PENDING transaction, or in a run of unknown outcome."""
-        found = self._left_behind(place, group)
-        if found is not None:
-            return found
+    def _earlier(self, group: Group) -> Outcome | None:
+        """What has happened already: under this key, or to this PENDING transaction."""
         if group.key is not None:
             known = self.keys.get((group.initiator, group.key.key))
             if known is not None:
@@ -94,23 +88,6 @@ class Walk:
         if completed:
             return Outcome(kind="unchanged", transactions=tuple(t.id for t in completed), code=completed[0].status)
         return None
-
-    def _left_behind(self, place: int, group: Group) -> Outcome | None:
-        """What our own earlier run did, whose COMMIT was never answered."""
-        if not self.left_behind:
-            return None
-        mine = [self.left_behind.get(uuid) for (where, _), uuid in self.batch.ids.items() if where == place]
-        found = [transaction for transaction in mine if transaction is not None]
-        if not found:
-            return None
-        code = found[0].failure_code
-        posted_status = group.key.http_status if group.key else 0
-        return Outcome(
-            kind="refused" if code else "posted",
-            transactions=tuple(transaction.id for transaction in found),
-            code=code,
-            http_status=REFUSED_STATUS if code else posted_status,
-        )
 
     def _remember(self, group: Group, outcome: Outcome) -> None:
         assert group.key is not None  # noqa: S101  (the caller looked)
