@@ -70,7 +70,7 @@ def preview_payment(
     address, note, order_reference = read_merchant(merchant), check_note(note), check_order_reference(order_reference)
     parties = find_parties(payer=payer, wanted=wallet, address=address)
     movement = _movement(parties, amount, note, order_reference)
-    return quote(Group(initiator=actor_of(payer).pk, movements=(movement,)), parties, amount)
+    return quote(group=Group(initiator=actor_of(payer).pk, movements=(movement,)), parties=parties, amount=amount)
 
 
 def _movement(parties: Parties, amount: Money, note: str, order_reference: str) -> Movement:

@@ -60,10 +60,10 @@ def preview_transfer(*, sender: User, to: str, amount: Money, note: str = "", wa
     address, note = read_payee(to), check_note(note)
     parties = find_parties(payer=sender, wanted=wallet, address=address)
     movement = _movement(parties, amount, note)
-    return quote(Group(initiator=actor_of(sender).pk, movements=(movement,)), parties, amount)
+    return quote(group=Group(initiator=actor_of(sender).pk, movements=(movement,)), parties=parties, amount=amount)
 
 
-def quote(group: Group, parties: Parties, amount: Money) -> Quote:
+def quote(*, group: Group, parties: Parties, amount: Money) -> Quote:
     """
     The kernel's own judgement of a payment not made.
 
