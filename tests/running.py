@@ -12,7 +12,6 @@ from typing import Final
 import psycopg
 
 from wallet_project.local import leash
-from wallet_project.local.home import is_alive
 from wallet_project.local.state import free_port, is_free
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
@@ -146,7 +145,7 @@ class Process:
 
     @property
     def is_alive(self) -> bool:
-        return is_alive({"pid": str(self.pid), "started": self.started})
+        return leash.is_alive({"pid": str(self.pid), "started": self.started})
 
 
 def wait_until_gone(processes: list[Process], *, seconds: float) -> list[Process]:

@@ -25,6 +25,7 @@ import shlex
 import signal
 import struct
 import sys
+import time
 
 PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
@@ -33,6 +34,12 @@ PR_CAP_AMBIENT_RAISE = 2
 CAP_DAC_OVERRIDE = 1
 CAPABILITY_VERSION_3 = 0x20080522
 MARK = "WALLET_LEASH"
+GUARD = "guard"
+SUPERVISOR = "supervisord"
+ON_POST = b"1"
+FAREWELL = b"farewell"
+POLL_SECONDS = 0.05
+GUARDS_GRACE_SECONDS = 2.5
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -109,17 +116,87 @@ def write_record(*, path: str, stop_signal: str) -> str:
     return mark
 
 
+def is_alive(record: dict[str, str]) -> bool:
+    """Whether the very process of this record still runs (a zombie does not)."""
+    try:
+        if start_time(int(record["pid"])) != record["started"]:
+            return False
+        with open(f"/proc/{record['pid']}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (OSError, IndexError):
+        return False
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _stop(records: list[dict[str, str]], grace_seconds: float) -> bool:
+    """End these processes and whatever carries their marks. True if one of them was there."""
+    living = [record for record in records if is_alive(record)]
+    was_there = bool(living)
+    for record in living:
+        _signal(int(record["pid"]), signal.Signals[record["stop_signal"]])
+    deadline = time.monotonic() + grace_seconds
+    while living and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        living = [record for record in living if is_alive(record)]
+    for record in living:
+        _signal(int(record["pid"]), signal.SIGKILL)
+    for record in records:
+        for orphan in marked(record["mark"]):
+            _signal(orphan, signal.SIGKILL)
+    return was_there
+
+
+def stop_recorded(directory: str, *, grace_seconds: float = 10.0, besides: tuple[str, ...] = ()) -> list[str]:
+    """
+    Stop every process that has a record in `directory` and still lives; their names.
+
+    First the guard, which would stop what comes next, and the supervisor, which would start the others again;
+    then all the others at once, gently, and by force when the grace is over.
+    """
+    names = [name for name in os.listdir(directory) if name.endswith(".json")]
+    found = {name.removesuffix(".json"): os.path.join(directory, name) for name in names}
+    found = {name: path for name, path in found.items() if name not in besides}
+    records = {name: record for name, path in found.items() if (record := read_record(path)) is not None}
+    stopped = []
+    for name in (GUARD, SUPERVISOR):
+        if name in records and _stop([records.pop(name)], grace_seconds):
+            stopped.append(name)
+    stopped += [name for name, record in records.items() if is_alive(record)]
+    _stop(list(records.values()), grace_seconds)
+    # Every record stays until all are gone: this very sweep may be cut off.
+    for path in found.values():
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    return sorted(stopped)
+
+
+def stand_guard(directory: str) -> None:
+    """
+    Wait until the writer of our standard input has ended, and stop what it leaves behind in `directory`.
+
+    The signal that a leash asks for may be caught: a worker that waits for a broker that is gone stays for ever.
+    The guard is not tied to its parent, for it has to outlive it for a moment. A later start finds its record and
+    stops it first, so that it never touches a newer run.
+    """
+    write_record(path=os.path.join(directory, f"{GUARD}.json"), stop_signal="SIGKILL")
+    # The parent waits for this.
+    os.write(1, ON_POST)
+    if sys.stdin.buffer.read() != FAREWELL:
+        stop_recorded(directory, grace_seconds=GUARDS_GRACE_SECONDS, besides=(GUARD,))
+
+
 def end_orphans(path: str) -> None:
     """Kill the workers that an earlier process, recorded at `path` and now gone, has left behind."""
     record = read_record(path)
     if record is None:
         return
-    with contextlib.suppress(OSError):
-        if start_time(int(record["pid"])) == record["started"]:
-            return
-    for pid in marked(record["mark"]):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    if not is_alive(record):
+        for pid in marked(record["mark"]):
+            _signal(pid, signal.SIGKILL)
 
 
 def read_environment(path: str) -> dict[str, str]:
@@ -140,8 +217,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--environment", help="file of KEY=value lines to add")
     parser.add_argument("--stop-signal", default="SIGTERM", help="sent to the command when its parent ends")
     parser.add_argument("--not-as-root", action="store_true", help="run by root, become `nobody`")
-    parser.add_argument("command", nargs="+")
+    parser.add_argument("--guard", metavar="DIRECTORY", help="run no command; stand guard over these records")
+    parser.add_argument("command", nargs="*")
     options = parser.parse_args(arguments)
+    if options.guard:
+        stand_guard(options.guard)
+        return
+    if not options.command:
+        parser.error("a command is needed")
 
     parent = os.getppid()
     stop_signal = signal.Signals[options.stop_signal]

@@ -13,22 +13,26 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
 import psycopg
+from celery import Celery
+from kombu.exceptions import OperationalError
 
-from wallet_project.local import supervision, variables
+from wallet_project.local import leash, supervision, variables
+from wallet_project.local.guard import Guard
 from wallet_project.local.home import Home, HomeError
 from wallet_project.local.output import Output
 from wallet_project.local.servers import HOST, Kafka, Postgres, Server, ServerError, Valkey, leashed
 from wallet_project.local.state import State, is_free, write_privately
-from wallet_project.local.supervision import APPLICATION, SERVERS, SupervisionError, Supervisor
+from wallet_project.local.supervision import APPLICATION, SCHEDULE, SERVERS, SupervisionError, Supervisor
 
 _READY_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.1
+_PING_SECONDS: Final = 0.5
 _WATCH_SECONDS: Final = 0.5
 _PREPARED: Final = "prepared"
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -52,6 +56,10 @@ def _request_stop(_number: int, _frame: FrameType | None) -> NoReturn:
     raise _StopRequestedError
 
 
+def _complain(sentence: str) -> None:
+    print(f"wallet: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
+
+
 def run(environ: Mapping[str, str]) -> int:
     """Run the wallet until it is interrupted. The exit status: 0 after an orderly stop, 1 otherwise."""
     for each in _SIGNALS:
@@ -62,7 +70,10 @@ def run(environ: Mapping[str, str]) -> int:
         home.take()
         return _run_in(home, port=port, environ=environ)
     except _EXPECTED as error:
-        print(f"wallet: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        _complain(str(error))
+        return 1
+    except OSError as error:
+        _complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
         return 1
     except _StopRequestedError:
         return 0
@@ -70,7 +81,7 @@ def run(environ: Mapping[str, str]) -> int:
 
 def _run_in(home: Home, *, port: int, environ: Mapping[str, str]) -> int:
     for name in home.stop_recorded():
-        print(f"wallet: stopped {name}, left by an earlier run", file=sys.stderr, flush=True)  # noqa: T201
+        _complain(f"stopped {name}, left by an earlier run")
     for each in (port, port + 1):
         if not is_free(each):
             raise HomeError(f"port {each} is already in use; choose another with PORT (the sandbox takes PORT + 1)")
@@ -96,6 +107,7 @@ def _run_in(home: Home, *, port: int, environ: Mapping[str, str]) -> int:
     names = [program.name for program in (*server_programs, *application)]
     output = Output(home.logs, ["supervisor", "prepare", *names])
     output.start()
+    guard = Guard(home)
     supervisor = Supervisor(home=home, state=state, taken=(port, port + 1))
     try:
         supervisor.begin(servers=server_programs, application=application)
@@ -104,13 +116,17 @@ def _run_in(home: Home, *, port: int, environ: Mapping[str, str]) -> int:
             _prepare_database(home)
             _remember_prepared(state, servers, chosen)
         supervisor.start(APPLICATION)
-        _wait_until_ready(supervisor, port=port)
+        _wait_until_ready(supervisor, port=port, redis_url=chosen["REDIS_URL"])
+        # Beat is in nobody's way at first, and reading the whole wallet's code takes a processor its time.
+        supervisor.start(SCHEDULE)
         output.say(f"wallet ready at http://{HOST}:{port}")
         _watch(supervisor)
     finally:
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_IGN)
         supervisor.stop()
+        home.stop_recorded(besides=(leash.GUARD,))
+        guard.dismiss()
         home.stop_recorded()
         output.finish()
     return 0
@@ -140,6 +156,8 @@ def _fingerprint(chosen: Mapping[str, str]) -> str:
 def _migrations_applied(postgres: Postgres) -> int:
     try:
         with psycopg.connect(postgres.url(postgres.superuser), connect_timeout=5) as connection:
+            if connection.execute("SELECT to_regclass('django_migrations')").fetchone() == (None,):
+                return 0
             found = connection.execute("SELECT count(*) FROM django_migrations").fetchone()
     except psycopg.Error:
         return 0
@@ -200,14 +218,32 @@ def _answers_ready(port: int) -> bool:
         return False
 
 
-def _wait_until_ready(supervisor: Supervisor, *, port: int) -> None:
+def _worker_answers(redis_url: str) -> bool:
+    with Celery(broker=redis_url, set_as_current=False) as celery:
+        try:
+            return bool(celery.control.ping(timeout=_PING_SECONDS))
+        except (OSError, OperationalError):
+            return False
+
+
+def _wait_until_ready(supervisor: Supervisor, *, port: int, redis_url: str) -> None:
+    """
+    Return once `/health/ready` is 200, the sandbox listens and a worker answers.
+
+    :raises SupervisionError: one of them never will, or not in time.
+    """
     deadline = time.monotonic() + _READY_SECONDS
-    # The sandbox counts as ready when it listens.
-    while not (_answers_ready(port) and not is_free(port + 1)):
-        supervisor.require_progress()
-        if time.monotonic() > deadline:
-            raise SupervisionError(f"/health/ready did not answer 200 within {_READY_SECONDS:.0f} s")
-        time.sleep(_POLL_SECONDS)
+    waiting: dict[str, Callable[[], bool]] = {
+        "/health/ready": lambda: _answers_ready(port),
+        "the sandbox": lambda: not is_free(port + 1),
+        "the worker": lambda: _worker_answers(redis_url),
+    }
+    for name, answers in waiting.items():
+        while not answers():
+            supervisor.require_progress()
+            if time.monotonic() > deadline:
+                raise SupervisionError(f"{name} did not answer within {_READY_SECONDS:.0f} s")
+            time.sleep(_POLL_SECONDS)
 
 
 def _watch(supervisor: Supervisor) -> None:

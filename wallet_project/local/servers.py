@@ -6,6 +6,7 @@ the command is another matter: the local runner hands it to its process manager,
 use `running`. Every command goes through `leash.py`, so no server outlives whoever started it.
 """
 
+import contextlib
 import importlib.util
 import os
 import pwd
@@ -126,6 +127,8 @@ class Postgres(Server):
 
     def prepare(self) -> None:
         if self.data.exists():
+            self._require_ownership()
+            self._forget_dead_postmaster()
             return
         # A first start that was cut off leaves a half-made cluster, so it gets its name only when it is whole.
         draft = self.directory / "postgres.new"
@@ -157,6 +160,33 @@ class Postgres(Server):
             lines = made.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
             raise ServerError(f"initdb could not make {self.data}: {lines[-1]}")
         draft.rename(self.data)
+
+    def _require_ownership(self) -> None:
+        expected = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else os.geteuid()
+        owner = self.data.stat().st_uid
+        if owner != expected:
+            raise ServerError(
+                f"{self.data} belongs to uid {owner}, and PostgreSQL would run as uid {expected}; "
+                "start as the account that made it, or choose another WALLET_HOME"
+            )
+
+    def _forget_dead_postmaster(self) -> None:
+        """
+        Remove the pid file of a postmaster that was killed, where its pid now belongs to another program.
+
+        PostgreSQL would refuse to start ("lock file already exists"), for it asks only whether the pid lives:
+        after a reboot, or in a restarted container, it often does. PostgreSQL's processes all work in the data
+        directory, so while any process does, the file stays.
+        """
+        pid_file = self.data / "postmaster.pid"
+        if not pid_file.exists():
+            return
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    if os.readlink(entry / "cwd") == str(self.data.resolve()):
+                        return
+        pid_file.unlink()
 
     def command(self) -> list[str]:
         settings = {

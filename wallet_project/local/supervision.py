@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from wallet_project.local import home as homes
+from wallet_project.local import leash
+from wallet_project.local.home import Home
 from wallet_project.local.servers import HOST, Server, ServerError, leashed
 from wallet_project.local.state import State, write_privately
 
@@ -26,6 +27,7 @@ CHECKOUT: Final = Path(__file__).resolve().parents[2]
 QUEUES: Final = "gateway,messages,default"
 SERVERS: Final = "servers"
 APPLICATION: Final = "application"
+SCHEDULE: Final = "schedule"
 _ANSWER_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 25.0
 _POLL_SECONDS: Final = 0.05
@@ -51,7 +53,7 @@ def server_program(server: Server) -> Program:
     return Program(name=server.name, command=server.command(), stop_signal=server.stop_signal, stop_seconds=20)
 
 
-def application_programs(*, home: homes.Home, port: int) -> list[Program]:
+def application_programs(*, home: Home, port: int) -> list[Program]:
     """Web, worker, beat and the sandbox, each with the home's env file."""
     commands = {
         "web": [
@@ -78,7 +80,8 @@ def application_programs(*, home: homes.Home, port: int) -> list[Program]:
                 command=leashed(
                     interpreted,
                     record=home.run / f"{name}.json",
-                    stop_signal="SIGTERM",
+                    # A task that is cut off runs again; a worker that waited for one would outlive the runner.
+                    stop_signal="SIGQUIT" if name == "worker" else "SIGTERM",
                     environment=home.env_file,
                 ),
                 stop_signal="SIGTERM",
@@ -114,7 +117,7 @@ def _section(program: Program, *, logs: Path) -> str:
 
 
 def configuration(
-    *, home: homes.Home, port: int, password: str, servers: Sequence[Program], application: Sequence[Program]
+    *, home: Home, port: int, password: str, servers: Sequence[Program], application: Sequence[Program]
 ) -> str:
     """supervisord's file. Groups are stopped from the highest priority down: first what uses the servers."""
     sections = [
@@ -135,7 +138,9 @@ def configuration(
         ),
         *(_section(program, logs=home.logs) for program in (*servers, *application)),
     ]
-    for name, programs, priority in ((SERVERS, servers, 10), (APPLICATION, application, 20)):
+    schedule = [program for program in application if program.name == "beat"]
+    others = [program for program in application if program.name != "beat"]
+    for name, programs, priority in ((SERVERS, servers, 10), (APPLICATION, others, 20), (SCHEDULE, schedule, 30)):
         if programs:
             names = ",".join(program.name for program in programs)
             sections.append(f"[group:{name}]\nprograms={names}\npriority={priority}")
@@ -145,7 +150,7 @@ def configuration(
 class Supervisor:
     """supervisord, as a child of this process."""
 
-    def __init__(self, *, home: homes.Home, state: State, taken: Iterable[int]) -> None:
+    def __init__(self, *, home: Home, state: State, taken: Iterable[int]) -> None:
         self._home = home
         self._port = state.port("supervisor", besides=taken)
         self._password = secrets.token_urlsafe(24)
@@ -174,8 +179,10 @@ class Supervisor:
         )
         command = leashed(
             [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(file)],
-            record=self._home.run / f"{homes.SUPERVISOR}.json",
-            stop_signal="SIGTERM",
+            record=self._home.run / f"{leash.SUPERVISOR}.json",
+            # When the runner is killed, supervisord goes at once, and with it each program gets its own signal in
+            # the same moment; supervisord's orderly stop takes a second for each step.
+            stop_signal="SIGKILL",
         )
         with (self._home.logs / "supervisord.out").open("wb") as out:
             # A session of its own: Ctrl-C in a terminal reaches the runner alone, which stops the rest in order.
