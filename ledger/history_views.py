@@ -1,4 +1,4 @@
-"""Pages that show people their money: home, history, and a receipt of each transaction."""
+"""Pages that show people their money: home and history."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,8 +12,8 @@ from django.views.decorators.http import require_safe
 
 from accounts.signed_in import SignedInRequest, signed_in
 from ledger.forms import HistoryForm
-from ledger.queries import Filters, find_transaction, history_of
-from ledger.wording import line_of, receipt_of
+from ledger.queries import Filters, history_of
+from ledger.wording import line_of
 from wallet_project.kernel.errors import Refusal
 from wallets.models import Wallet
 from wallets.queries import wallet_of, wallets_of
@@ -80,14 +80,6 @@ def history(request: SignedInRequest) -> HttpResponse:
         "wallet_id": request.GET.get("wallet", ""),
     }
     return render(request, "ledger/history.html", shown)
-
-
-@signed_in
-@require_safe
-def receipt(request: SignedInRequest, transaction: str) -> HttpResponse:
-    """One transaction as it stands now, whichever way it went."""
-    seen = find_transaction(user=request.user, transaction=transaction)
-    return render(request, "ledger/receipt.html", {"receipt": receipt_of(seen)})
 
 
 def _tabs(wallets: list[Wallet], current: Wallet, page: str) -> list[Tab]:

@@ -58,7 +58,7 @@ _FAILED_HEADINGS: Final = {
 }
 _REASONS: Final = {
     "insufficient_funds": "There was not enough money to spend.",
-    "limit_exceeded": "That is more than may be moved at once.",
+    "limit_exceeded": "That is past what may be moved at once.",
     "wallet_frozen": "The wallet is frozen, so nothing can leave it. Our support can tell you why.",
     "recipient_unavailable": "They cannot receive money at the moment.",
     "same_wallet": "That is your own wallet.",

@@ -1,0 +1,72 @@
+"""Where a top-up stands while it is not in the wallet yet, and asking the gateway about it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from accounts.models import User
+from ledger.models import Transaction
+from payments.captures import settle_order
+from payments.gateways import gateway_named
+from payments.gateways.base import RemoteOrder
+from payments.models import GatewayOrder
+from wallet_project.kernel.errors import GatewayError, Refusal
+from wallet_project.kernel.ids import parse_public_id
+
+log = structlog.get_logger("payments.standing")
+
+_FAILED: Final = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """
+    A top-up that waits to be paid.
+
+    :ivar checkout_url: where it can be paid until `expires_at`.
+    :ivar has_failed: somebody tried to pay, and the gateway said no. Nothing was taken; they may try again.
+    """
+
+    checkout_url: str
+    expires_at: datetime
+    has_failed: bool
+
+
+def standing_of(*, user: User, transaction: str, now: datetime) -> Standing | None:
+    """Of one of this person's top-ups, by its public id; None for what cannot be paid (any more)."""
+    order = _order_of(user, transaction)
+    if order is None or order.order_id is None or order.state != GatewayOrder.State.OPEN or order.expires_at <= now:
+        return None
+    remote = RemoteOrder(
+        id=order.order_id, amount_minor=order.amount_minor, currency=order.currency, receipt=order.receipt
+    )
+    return Standing(
+        checkout_url=gateway_named(order.gateway).checkout_of(remote)["url"],
+        expires_at=order.expires_at,
+        has_failed=order.attempts.filter(status=_FAILED).exists(),
+    )
+
+
+def ask_again(*, user: User, transaction: str, now: datetime) -> None:
+    """
+    Ask the gateway about a top-up of this person's that waits, and credit it if it was paid. Safe at any time.
+
+    Where the gateway cannot say, nothing changes: the webhook or the sweep will bring it.
+    """
+    order = _order_of(user, transaction)
+    if order is None or order.transaction.status != Transaction.Status.PENDING:
+        return
+    try:
+        settle_order(order=order, now=now)
+    except (GatewayError, Refusal) as error:
+        log.warning("topup.not_asked", transaction=transaction, reason=type(error).__name__)
+
+
+def _order_of(user: User, transaction: str) -> GatewayOrder | None:
+    uuid = parse_public_id(Transaction.PREFIX, transaction)
+    if uuid is None:
+        return None
+    orders = GatewayOrder.objects.select_related("transaction")
+    return orders.filter(transaction__uuid=uuid, transaction__to_wallet__owner=user).first()
