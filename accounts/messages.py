@@ -1,13 +1,14 @@
 """The texts that people get about their account. A code is its message's only run of six to eight digits."""
 
 import re
+import unicodedata
 from typing import Final
 
 from accounts.senders import Message
 from accounts.verification import CODE_LIFETIME
 
-# A registration's name is a stranger's words in somebody's mailbox: letters and plain marks, no link, no digits.
-_HARMLESS_NAME: Final = re.compile(r"[^\W\d_]+(?:[ '’-]{1,2}[^\W\d_]+|\. ?[^\W\d_]*(?=\.| |\Z))*\.?\Z")
+# A registration's name is a stranger's words in somebody's mailbox: no digits, and no dot that could make a link.
+_MARKS_IN_NAMES: Final = " .'’-\u200c\u200d"
 _LONGEST_GREETED_NAME: Final = 40
 _MINUTES: Final = int(CODE_LIFETIME.total_seconds() // 60)
 
@@ -35,6 +36,9 @@ def taken_message() -> Message:
 
 
 def _greeting(full_name: str) -> str:
-    if len(full_name) <= _LONGEST_GREETED_NAME and _HARMLESS_NAME.match(full_name):
-        return f"Hello {full_name}, "
-    return "Hello, "
+    harmless = (
+        len(full_name) <= _LONGEST_GREETED_NAME
+        and all(unicodedata.category(letter)[0] in "LM" or letter in _MARKS_IN_NAMES for letter in full_name)
+        and not re.search(r"\.\S", full_name)
+    )
+    return f"Hello {full_name}, " if harmless else "Hello, "

@@ -1,12 +1,107 @@
-"""Pages of accounts; the demo's inbox for now."""
+"""The pages of accounts: register, send the code again, sign in, sign out; and the demo's inbox."""
 
 from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import login, logout
+from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.shortcuts import redirect, render, resolve_url
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.addresses import Address
+from accounts.forms import RegisterForm, ResendForm, SignInForm
 from accounts.queries import newest_inbox_messages
+from accounts.registration import register as register_person
 from accounts.serializers import InboxAnswer
+from accounts.sign_in import check_credentials
+from accounts.tasks import wake_sender
+from accounts.verification import resend
+from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.redirects import see_other
+
+# In the page session: which address waits for its code.
+VERIFYING = "verifying"
+
+
+@sensitive_post_parameters("password")
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def register(request: HttpRequest) -> HttpResponse:
+    """Claim an address. Whether somebody has it already is not shown: the next page is the same."""
+    if request.user.is_authenticated:
+        return redirect(settings.LOGIN_REDIRECT_URL)
+    form = RegisterForm(request.POST or None)
+    if form.is_valid():
+        address: Address = form.cleaned_data["address"]
+        try:
+            registration = register_person(
+                full_name=form.cleaned_data["full_name"],
+                password=form.cleaned_data["password"],
+                now=timezone.now(),
+                **{address.channel.value: address},
+            )
+        except Refusal as refusal:
+            _show(form, refusal)
+        else:
+            wake_sender(registration.messages)
+            request.session[VERIFYING] = address.value
+            return see_other("verify")
+    return render(
+        request, "accounts/register.html", {"form": form, "here": "register"}, status=400 if form.is_bound else 200
+    )
+
+
+@never_cache
+@require_POST
+def resend_code(request: HttpRequest) -> HttpResponse:
+    """Another code, if one is due; the page says the same in any case."""
+    form = ResendForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Write the address that the code should go to.")
+        return see_other("verify")
+    wake_sender(resend(address=form.cleaned_data["address"], now=timezone.now()))
+    request.session[VERIFYING] = form.cleaned_data["address"].value
+    messages.info(request, "If that address waits for a code, another one is on its way.")
+    return see_other("verify")
+
+
+@sensitive_post_parameters("password")
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Begin a page session, under a new session id."""
+    if request.user.is_authenticated:
+        return redirect(settings.LOGIN_REDIRECT_URL)
+    form = SignInForm(request.POST or None, initial={"next": request.GET.get("next", "")})
+    status = 400 if form.is_bound else 200
+    if form.is_valid():
+        try:
+            user = check_credentials(address=form.cleaned_data["address"], password=form.cleaned_data["password"])
+        except Refusal as refusal:
+            if refusal.code == "not_verified":
+                request.session[VERIFYING] = form.cleaned_data["address"].value
+                messages.warning(request, "Your address is not verified yet. Enter the code that we sent you.")
+                return see_other("verify")
+            form.add_error(None, refusal.detail)
+            status = refusal.status
+        else:
+            login(request, user)
+            request.session.pop(VERIFYING, None)
+            return see_other(_own_address(request, form.cleaned_data["next"]))
+    return render(request, "accounts/sign_in.html", {"form": form, "here": "sign_in"}, status=status)
+
+
+@never_cache
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """End the page session; twice is as good as once."""
+    logout(request)
+    messages.success(request, "You are signed out.")
+    return see_other("sign_in")
 
 
 @require_GET
@@ -14,11 +109,27 @@ def inbox(request: HttpRequest) -> HttpResponse:
     """Every message that the demo sent, newest first: JSON for programs, a page for people. Only in the demo."""
     if not settings.WALLET_DEMO:
         raise Http404
-    messages = newest_inbox_messages()
+    sent = newest_inbox_messages()
     if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
-        response: HttpResponse = JsonResponse(InboxAnswer(messages, many=True).data, safe=False)
+        response: HttpResponse = JsonResponse(InboxAnswer(sent, many=True).data, safe=False)
     else:
-        response = render(request, "accounts/inbox.html", {"inbox": messages})
+        response = render(request, "accounts/inbox.html", {"inbox": sent})
     response["Cache-Control"] = "no-store"
     response["Vary"] = "Accept"
     return response
+
+
+def _show(form: Form, refusal: Refusal) -> None:
+    """A deed's refusal beside the fields that it names."""
+    for error in refusal.errors:
+        field = "address" if error["field"] in ("email", "phone") else error["field"]
+        form.add_error(field if field in form.fields else None, error["detail"])
+    if not refusal.errors:
+        form.add_error(None, refusal.detail)
+
+
+def _own_address(request: HttpRequest, wanted: str) -> str:
+    """Where to go after signing in; never to another site."""
+    if url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
+        return wanted
+    return resolve_url(settings.LOGIN_REDIRECT_URL)

@@ -7,13 +7,11 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from accounts.views import VERIFYING
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.redirects import see_other
 from wallets.forms import VerifyForm
 from wallets.opening import verify_and_open_wallet
-
-# Which address waits for its code, as typed; the pages of registration and sign-in put it into the session.
-VERIFYING = "verifying"
 
 
 @never_cache

@@ -1,0 +1,48 @@
+"""Forms of the accounts' pages and of the admin. They are a courtesy: the deeds judge."""
+
+from django import forms
+
+from accounts import blocking, names, passwords
+from accounts.address_field import AddressField
+
+
+class RegisterForm(forms.Form):
+    full_name = forms.CharField(
+        label="Your name",
+        max_length=names.LONGEST,
+        error_messages={"required": "Write your name."},
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    address = AddressField(help_text="We send a code there.")
+    password = forms.CharField(
+        label="Password",
+        max_length=passwords.LONGEST,
+        strip=False,
+        help_text="At least ten characters.",
+        error_messages={"required": "Choose a password."},
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+
+class SignInForm(forms.Form):
+    address = AddressField()
+    password = forms.CharField(
+        label="Password",
+        max_length=passwords.LONGEST,
+        strip=False,
+        error_messages={"required": "Write your password."},
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    next = forms.CharField(required=False, max_length=2000, widget=forms.HiddenInput)
+
+
+class ResendForm(forms.Form):
+    address = AddressField()
+
+
+class ReasonForm(forms.Form):
+    """Why somebody is blocked or unblocked; kept for ever."""
+
+    reason = forms.CharField(
+        max_length=blocking.LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 4, "cols": 60, "autofocus": True})
+    )
