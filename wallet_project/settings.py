@@ -9,6 +9,7 @@ import base64
 import binascii
 import logging
 import sys
+import zoneinfo
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ import dj_database_url
 import dj_email_url
 import environs
 from django.core.exceptions import ImproperlyConfigured
+from marshmallow.validate import Range
 from psycopg import IsolationLevel
 
 from wallet_project.kernel import logs
@@ -29,7 +31,10 @@ env = environs.Env()
 @env.parser_for("database")
 def _database(value: str) -> dict[str, object]:
     """A PostgreSQL URL as Django's dictionary; any other engine is refused."""
-    parsed = dict(dj_database_url.parse(value))
+    try:
+        parsed = dict(dj_database_url.parse(value))
+    except ValueError:  # its text may hold the password
+        parsed = {}
     if parsed.get("ENGINE") != "django.db.backends.postgresql" or not parsed.get("USER"):
         raise environs.EnvError("must be postgresql://ROLE:PASSWORD@HOST:PORT/DATABASE")
     return parsed
@@ -47,6 +52,44 @@ def _key_bytes(value: str) -> bytes:
     return raw
 
 
+@env.parser_for("text")
+def _text(value: str) -> str:
+    if not value.strip():
+        raise environs.EnvError("must not be empty")
+    return value.strip()
+
+
+@env.parser_for("texts")
+def _texts(value: str) -> list[str]:
+    """Separated by commas; at least one, and none of them empty."""
+    texts = [text.strip() for text in value.split(",")]
+    if not all(texts):
+        raise environs.EnvError("must hold at least one value, and no empty one")
+    return texts
+
+
+@env.parser_for("web_address")
+def _web_address(value: str) -> str:
+    parsed = urlsplit(value)
+    if parsed.scheme not in ("http", "https") or not parsed.hostname:
+        raise environs.EnvError("must begin with https:// (or http://) and name a host")
+    return value.rstrip("/")
+
+
+@env.parser_for("redis_address")
+def _redis_address(value: str) -> str:
+    if urlsplit(value).scheme not in ("redis", "rediss"):
+        raise environs.EnvError("must begin with redis:// or rediss://")
+    return value
+
+
+@env.parser_for("time_zone")
+def _time_zone(value: str) -> str:
+    if value not in zoneinfo.available_timezones():
+        raise environs.EnvError("must be the name of a time zone, like Asia/Kolkata")
+    return value
+
+
 def _signing_keys(pairs: list[str]) -> dict[str, bytes]:
     """`kid:seed` pairs; the first signs, all verify."""
     keys: dict[str, bytes] = {}
@@ -57,7 +100,8 @@ def _signing_keys(pairs: list[str]) -> dict[str, bytes]:
         try:
             keys[kid] = _key_bytes(seed)
         except environs.EnvError as error:
-            raise ImproperlyConfigured(f"TOKEN_SIGNING_KEYS: the seed of {kid!r} {error}.") from error
+            # Not even the kid is shown: without its colon a whole secret would stand in its place.
+            raise ImproperlyConfigured(f"TOKEN_SIGNING_KEYS: the seed of key {len(keys) + 1} {error}.") from error
     return keys
 
 
@@ -65,26 +109,30 @@ try:
     WALLET_ENV = env.str("WALLET_ENV", default="production")
     WALLET_DEMO = env.bool("WALLET_DEMO", default=False)
     SECRET_KEY = env.str("SECRET_KEY")
-    ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS")
-    PUBLIC_URL = env.str("PUBLIC_URL").rstrip("/")
+    ALLOWED_HOSTS: list[str] = env.texts("ALLOWED_HOSTS")
+    PUBLIC_URL: str = env.web_address("PUBLIC_URL")
     _application_database = env.database("DATABASE_URL")
     _owner_database = env.database("DATABASE_OWNER_URL")
     _auditor_database = env.database("DATABASE_AUDITOR_URL")
-    REDIS_URL = env.str("REDIS_URL")
-    KAFKA_BOOTSTRAP_SERVERS = env.str("KAFKA_BOOTSTRAP_SERVERS")
-    TOKEN_SIGNING_KEYS = _signing_keys(env.list("TOKEN_SIGNING_KEYS"))
+    REDIS_URL: str = env.redis_address("REDIS_URL")
+    KAFKA_BOOTSTRAP_SERVERS: str = env.text("KAFKA_BOOTSTRAP_SERVERS")
+    TOKEN_SIGNING_KEYS = _signing_keys(env.texts("TOKEN_SIGNING_KEYS"))
     CODE_PEPPER = env.key_bytes("CODE_PEPPER")
-    RAZORPAY_API_URL = env.str("RAZORPAY_API_URL", default="https://api.razorpay.com/v1").rstrip("/")
-    RAZORPAY_CHECKOUT_URL = env.str("RAZORPAY_CHECKOUT_URL").rstrip("/")
-    RAZORPAY_KEY_ID = env.str("RAZORPAY_KEY_ID")
-    RAZORPAY_KEY_SECRET = env.str("RAZORPAY_KEY_SECRET")
-    RAZORPAY_WEBHOOK_SECRETS: list[str] = env.list("RAZORPAY_WEBHOOK_SECRETS")
-    EMAIL_URL = env.str("EMAIL_URL")
+    RAZORPAY_API_URL: str = env.web_address("RAZORPAY_API_URL", default="https://api.razorpay.com/v1")
+    RAZORPAY_CHECKOUT_URL: str = env.web_address("RAZORPAY_CHECKOUT_URL")
+    RAZORPAY_KEY_ID: str = env.text("RAZORPAY_KEY_ID")
+    RAZORPAY_KEY_SECRET: str = env.text("RAZORPAY_KEY_SECRET")
+    RAZORPAY_WEBHOOK_SECRETS: list[str] = env.texts("RAZORPAY_WEBHOOK_SECRETS")
+    EMAIL_URL: str = env.text("EMAIL_URL")
     DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="Wallet <no-reply@localhost>")
     SMS_URL = env.str("SMS_URL", default="")
-    TIME_ZONE = env.str("WALLET_TIME_ZONE", default="Asia/Kolkata")
-    LARGEST_MOVEMENT = env.decimal("WALLET_LARGEST_MOVEMENT", default=Decimal(10_000_000_000))
-    SYSTEM_WALLET_SHARDS = env.int("WALLET_SYSTEM_SHARDS", default=8)
+    TIME_ZONE: str = env.time_zone("WALLET_TIME_ZONE", default="Asia/Kolkata")
+    LARGEST_MOVEMENT = env.decimal(
+        "WALLET_LARGEST_MOVEMENT", default=Decimal(10_000_000_000), validate=Range(min=0, min_inclusive=False)
+    )
+    SYSTEM_WALLET_SHARDS = env.int("WALLET_SYSTEM_SHARDS", default=8, validate=Range(1, 64))
+    POSTING_WAIT_SECONDS = env.float("WALLET_POSTING_WAIT_SECONDS", default=5.0, validate=Range(0.1, 60))
+    ADD_ORDER_LIFETIME_SECONDS = env.int("WALLET_ORDER_LIFETIME_SECONDS", default=1800, validate=Range(min=1))
 except environs.EnvError as error:
     raise ImproperlyConfigured(f"Settings: {error}") from error
 
@@ -99,10 +147,6 @@ if not IS_LOCAL and not PUBLIC_URL.startswith("https://"):
     raise ImproperlyConfigured("PUBLIC_URL must begin with https:// while WALLET_ENV is production.")
 if len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("SECRET_KEY must be at least 50 characters long.")
-if not TOKEN_SIGNING_KEYS:
-    raise ImproperlyConfigured("TOKEN_SIGNING_KEYS must hold at least one kid:seed.")
-if not all(RAZORPAY_WEBHOOK_SECRETS):
-    raise ImproperlyConfigured("RAZORPAY_WEBHOOK_SECRETS must hold at least one secret, and no empty one.")
 
 DEBUG = False
 ROOT_URLCONF = "wallet_project.urls"
@@ -166,7 +210,6 @@ _POINT_LOOKUPS = (
     "-c plan_cache_mode=force_generic_plan -c jit=off"
     " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 )
-POSTING_WAIT_SECONDS = env.float("WALLET_POSTING_WAIT_SECONDS", default=5.0)
 DATABASES = {
     "default": {
         **_application_database,
@@ -332,7 +375,6 @@ if SMS_URL and not SMS_URL.startswith("inbox:"):
             "SMS_URL must be twilio://SID:TOKEN@HOST/?from=NUMBER (or inbox: locally, or empty)."
         )
 
-ADD_ORDER_LIFETIME_SECONDS = env.int("WALLET_ORDER_LIFETIME_SECONDS", default=1800)
 GATEWAY_CONNECT_TIMEOUT_SECONDS = 3.0
 GATEWAY_READ_TIMEOUT_SECONDS = 10.0
 
