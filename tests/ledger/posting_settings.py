@@ -18,11 +18,13 @@ def posting_with(
     port: int | None = None,
     lock_timeout: str | None = None,
     wait_seconds: float | None = None,
+    options: str = "",
 ) -> Iterator[None]:
     """
     Change how this process's `posting` connects, with a pool of its own, and put it back afterwards.
 
     :param lock_timeout: how long PostgreSQL waits for a lock.
+    :param options: of the server, as in `-c name=value`.
     :param wait_seconds: how long a thread waits for the one posting connection.
     """
     chosen = connections.settings[POSTING]
@@ -30,11 +32,12 @@ def posting_with(
     _forget_pool()
     if host is not None:
         chosen["HOST"], chosen["PORT"] = host, port
-    options: dict[str, Any] = chosen["OPTIONS"]
+    details: dict[str, Any] = chosen["OPTIONS"]
+    details["options"] += f" {options}"
     if lock_timeout is not None:
-        options["options"] += f" -c lock_timeout={lock_timeout}"
+        details["options"] += f" -c lock_timeout={lock_timeout}"
     if wait_seconds is not None:
-        options["pool"]["timeout"] = wait_seconds
+        details["pool"]["timeout"] = wait_seconds
     try:
         yield
     finally:
