@@ -19,6 +19,9 @@ import rfc8785
 from ledger import chain
 
 _CHUNK: Final = 5_000
+# Beside rows that were posted, and those of other seeds: far above their ids, in a shard that no process uses.
+_NUMBERS_OF_A_SEED: Final = 10**12
+_FIRST_SHARD: Final = 900
 _START: Final = 1_767_225_600_000_000  # 2026-01-01 UTC, in microseconds
 _TABLES: Final = {
     "ledger_transaction": ("transactions_have_their_legs_at_birth", "refunds_stay_within"),
@@ -57,7 +60,7 @@ class _Ledger:
         self.initiator = initiator
         self.wallets = {pk: _Wallet() for pk in (*people, clearing, payouts)}
         self.random = random.Random(seed)
-        self.number = 0
+        self.number = seed * _NUMBERS_OF_A_SEED
         self.clock = _START
         self.made = _Made()
 
@@ -191,8 +194,9 @@ class _Ledger:
 
 def write_synthetic_ledger(*, superuser_url: str, entries: int, people: int, seed: int = 1) -> int:
     """
-    Fill an empty, migrated database with a true ledger of at least `entries` entries.
+    Add to a migrated database a true ledger of at least `entries` entries.
 
+    :param seed: another one makes another ledger, which may stand beside the first.
     :returns: how many entries were written.
     """
     with psycopg.connect(superuser_url) as database:
@@ -219,28 +223,31 @@ def _make_wallets(database: psycopg.Connection[Any], people: int, seed: int) -> 
         """
         INSERT INTO accounts_user (password, is_superuser, uuid, email, full_name, status, email_verified_at, kyc_level,
             token_version, is_staff, created_at)
-        SELECT '!', false, gen_random_uuid(), 'person' || n || '@synthetic.example', 'Person ' || n, 'ACTIVE', now(),
-            'MINIMUM', 0, false, now()
+        SELECT '!', false, gen_random_uuid(), 'person' || n || '@synthetic' || %s::int || '.example',
+            'Person ' || n, 'ACTIVE', now(), 'MINIMUM', 0, false, now()
         FROM generate_series(1, %s) n RETURNING id
         """,
-        [people],
+        [seed, people],
     ).fetchall()
     columns = (
         "uuid, owner_id, kind, purpose, shard, label, currency, decimals, balance, held, minimum_balance, status,"
         " entry_count, head, created_at"
     )
-    rest = "0, '', 'INR', 2, 0, 0, 0, 'ACTIVE', 0, decode(repeat('00', 32), 'hex'), now()"
+    rest = "'', 'INR', 2, 0, 0, 0, 'ACTIVE', 0, decode(repeat('00', 32), 'hex'), now()"
     wallets = database.execute(
-        f"INSERT INTO wallets_wallet ({columns}) SELECT gen_random_uuid(), owner, 'USER', '', {rest}"
+        f"INSERT INTO wallets_wallet ({columns}) SELECT gen_random_uuid(), owner, 'USER', '', 0, {rest}"
         " FROM unnest(%s::bigint[]) AS owner RETURNING id",
         [[row[0] for row in users]],
     ).fetchall()
     system = database.execute(
-        f"INSERT INTO wallets_wallet ({columns}) SELECT gen_random_uuid(), NULL, 'SYSTEM', purpose, {rest}"
+        f"INSERT INTO wallets_wallet ({columns}) SELECT gen_random_uuid(), NULL, 'SYSTEM', purpose,"
+        f" {_FIRST_SHARD + seed}, {rest}"
         " FROM unnest(ARRAY['gateway_clearing', 'payout_clearing']) AS purpose RETURNING id",
     ).fetchall()
     actor = database.execute(
-        "INSERT INTO accounts_actor (kind, user_id, name) VALUES ('SYSTEM', NULL, 'synthetic') RETURNING id"
+        "INSERT INTO accounts_actor (kind, user_id, name) VALUES ('SYSTEM', NULL, 'synthetic ' || %s::int)"
+        " RETURNING id",
+        [seed],
     ).fetchall()
     return _Ledger(
         people=[row[0] for row in wallets],

@@ -133,6 +133,7 @@ class LedgerEntry(models.Model):
 
     class Meta:
         verbose_name_plural = "ledger entries"
+        permissions = [("export_ledgerentry", "Can export all entries")]
         constraints = [
             models.UniqueConstraint(fields=["wallet", "sequence"], name="entry_sequence"),
             # The stubs do not know that a Q is an expression.

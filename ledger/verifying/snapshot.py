@@ -41,8 +41,6 @@ _SETTINGS: Final = {
     # One core is asked for, and the rest is left to the traffic.
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
-    # Right after a bulk load there are no statistics, and a nested loop over millions of rows never ends.
-    "enable_nestloop": "off",
     "timezone": "UTC",
 }
 
@@ -70,6 +68,12 @@ class Snapshot:
             for block in copy:
                 yield memoryview(block)
 
+    def stream(self, query: str, *, at_once: int) -> Iterator[tuple[Any, ...]]:
+        """The answer row by row through a cursor of the server's; `at_once` rows are in memory."""
+        with self._connection.cursor(name="stream") as cursor:
+            cursor.itersize = at_once
+            yield from cursor.execute(self._named(query))
+
     def named(self, text: str) -> str:
         """`<wallet 7>` and `<transaction 9>` become public ids; a row that is not there keeps its number."""
         return _MENTION.sub(lambda mention: self._name_of(mention[1], int(mention[2])), text)
@@ -86,16 +90,17 @@ class Snapshot:
 
 
 @contextmanager
-def snapshot_of(alias: str) -> Iterator[Snapshot]:
+def snapshot_of(alias: str, **more: str) -> Iterator[Snapshot]:
     """
     A snapshot of the database behind `alias`, as that alias's role sees it.
 
+    :param more: further settings of PostgreSQL for this connection.
     :raises psycopg.OperationalError: there is no such server, or it does not let us in.
     """
     settings = connections.settings[alias]
     parameters = connections[alias].get_connection_params()
     parameters["options"] = " ".join(
-        [parameters.get("options") or "", *(f"-c {name}={value}" for name, value in _SETTINGS.items())]
+        [parameters.get("options") or "", *(f"-c {name}={value}" for name, value in {**_SETTINGS, **more}.items())]
     )
     parameters.pop("cursor_factory", None)
     relations = _AUDITORS_VIEWS if settings["USER"] == connections.settings["auditor"]["USER"] else _TABLES
