@@ -40,7 +40,6 @@ from collections.abc import Generator, Iterator
 
 import django
 import pytest
-from django.core.management import get_commands
 from pytest_django import DjangoDbBlocker
 
 from tests import environment
@@ -115,7 +114,7 @@ def superuser_url(database: environment.Database) -> str:
 @pytest.fixture(scope="session")
 def running_wallet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """The whole system, started once for the run: see this file's head."""
-    run = Run(home=tmp_path_factory.mktemp("wallet") / "home", port=free_pair(), demo="seed_demo" in get_commands())
+    run = Run(home=tmp_path_factory.mktemp("wallet") / "home", port=free_pair())
     run.start()
     yield run
     run.stop()

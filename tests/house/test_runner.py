@@ -25,7 +25,7 @@ NAMES = {"postgres", "valkey", "kafka", "web", "worker", "beat", "sandbox"}
 @pytest.fixture(scope="module")
 def wallet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """One home that the tests of this module use in turn; each leaves it running."""
-    run = Run(home=tmp_path_factory.mktemp("runner") / "home", port=free_pair(), demo=False)
+    run = Run(home=tmp_path_factory.mktemp("runner") / "home", port=free_pair())
     run.start()
     run.query("CREATE TABLE marks (mark text)")
     yield run
@@ -64,6 +64,20 @@ def test_it_says_once_that_it_is_ready_and_then_it_is(wallet: Run) -> None:
         "checks": {"database": "ok", "migrations": "ok", "cache": "ok", "broker": "ok"},
     }
     assert requests.get(f"{wallet.base_url}/health/live", timeout=10).status_code == 200
+
+
+def test_the_demo_people_are_there_with_their_money_and_only_once(wallet: Run) -> None:
+    rows = wallet.query(
+        "SELECT u.email, w.kind, w.balance::int FROM accounts_user u JOIN wallets_wallet w ON w.owner_id = u.id"
+        " WHERE u.email IN ('asha@example.com', 'ravi@example.com') ORDER BY u.email"
+    )
+    assert rows == [("asha@example.com", "USER", 10_000), ("ravi@example.com", "USER", 2_500)]
+    signed_in = requests.post(
+        f"{wallet.base_url}/api/v1/auth/token",
+        json={"email": "asha@example.com", "password": "wallet-demo-2026"},
+        timeout=10,
+    )
+    assert signed_in.status_code == 200, signed_in.text
 
 
 def test_every_process_runs_and_its_log_lines_carry_its_name(wallet: Run) -> None:
@@ -217,13 +231,9 @@ def test_after_kill_9_of_the_runner_its_children_stop_and_a_second_start_keeps_e
     wallet.process.wait()
     assert wait_until_gone(children, seconds=5) == []
 
-    # A machine may be busy with something else once; not each time.
-    taken = wallet.start()
-    for _ in range(2):
-        if taken >= SECOND_START_SECONDS:
-            wallet.stop()
-            taken = min(taken, wallet.start())
-    assert taken < SECOND_START_SECONDS
+    # The promise is for a machine that has nothing else to do; a busy one takes its time in proportion.
+    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert wallet.start() < SECOND_START_SECONDS * busy
     assert wallet.query("SELECT mark FROM marks") == [("before kill -9 of the runner",)]
     assert {name: wallet.env[name] for name in keys} == keys
     assert wallet.env["DATABASE_URL"] == urls

@@ -199,6 +199,12 @@ def end_orphans(path: str) -> None:
             _signal(pid, signal.SIGKILL)
 
 
+def require_parent(pid: int) -> None:
+    """Leave quietly unless `pid` is our parent: what should end with it must not begin after it."""
+    if os.getppid() != pid:
+        sys.exit("leash: the parent ended before the command began")
+
+
 def read_environment(path: str) -> dict[str, str]:
     """The `KEY=value` lines of an environment file, unquoted as a shell would."""
     found = {}
@@ -215,6 +221,8 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--record", help="file that remembers this process")
     parser.add_argument("--environment", help="file of KEY=value lines to add")
+    parser.add_argument("--parent", type=int, help="the pid to be tied to, if not whatever the parent is by now")
+    parser.add_argument("--parent-record", help="a file whose process to be tied to")
     parser.add_argument("--stop-signal", default="SIGTERM", help="sent to the command when its parent ends")
     parser.add_argument("--not-as-root", action="store_true", help="run by root, become `nobody`")
     parser.add_argument("--guard", metavar="DIRECTORY", help="run no command; stand guard over these records")
@@ -226,7 +234,12 @@ def main(arguments: list[str]) -> None:
     if not options.command:
         parser.error("a command is needed")
 
-    parent = os.getppid()
+    # A parent that ended while Python was starting would leave us tied to whoever adopted us.
+    parent = options.parent or os.getppid()
+    if options.parent_record:
+        record = read_record(options.parent_record)
+        parent = int(record["pid"]) if record else 0
+    require_parent(parent)
     stop_signal = signal.Signals[options.stop_signal]
     if options.record:
         end_orphans(options.record)
@@ -239,8 +252,7 @@ def main(arguments: list[str]) -> None:
         become_nobody()
     # A change of user clears the setting, so it comes after.
     _prctl(PR_SET_PDEATHSIG, stop_signal)
-    if os.getppid() != parent:
-        sys.exit("leash: the parent ended before the command began")
+    require_parent(parent)
     # A supervisor may have blocked or ignored signals on its own behalf; the command starts with a clean slate.
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     os.execvp(options.command[0], options.command)  # noqa: S606

