@@ -157,8 +157,10 @@ SELECT clock.now, k.initiator_id, k.key, k.fingerprint, k.transaction_id, k.http
 FROM (SELECT clock_timestamp() AS now) clock
 LEFT JOIN (
     unnest(%s::bigint[], %s::text[]) AS wanted (initiator_id, key)
-    JOIN ledger_idempotencykey k ON k.initiator_id = wanted.initiator_id AND k.key = wanted.key
-    JOIN ledger_transaction t ON t.id = k.transaction_id
+    CROSS JOIN LATERAL (
+        SELECT * FROM ledger_idempotencykey k WHERE k.initiator_id = wanted.initiator_id AND k.key = wanted.key LIMIT 1
+    ) k
+    CROSS JOIN LATERAL (SELECT t.failure_code FROM ledger_transaction t WHERE t.id = k.transaction_id LIMIT 1) t
 ) ON true
 """
 

@@ -46,14 +46,20 @@ CREATE FUNCTION entries_balance() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     wrong bigint;
 BEGIN
-    SELECT n.transaction_id INTO wrong
-    FROM added n JOIN ledger_transaction t ON t.id = n.transaction_id
-    GROUP BY n.transaction_id, t.amount, t.from_wallet_id, t.to_wallet_id
-    HAVING count(*) <> 2
-        OR sum(n.debit) FILTER (WHERE n.wallet_id = t.from_wallet_id) IS DISTINCT FROM t.amount
-        OR sum(n.credit) FILTER (WHERE n.wallet_id = t.to_wallet_id) IS DISTINCT FROM t.amount
-    LIMIT 1;
-    IF FOUND THEN
+    -- Each transaction is looked up by its key, whatever the planner thinks of the table's size. No LIMIT: hoping
+    -- to stop early, it would walk the whole table in order.
+    SELECT min(g.transaction_id) INTO wrong
+    FROM (
+        SELECT n.transaction_id, count(*) AS legs, sum(n.debit) AS debit, sum(n.credit) AS credit,
+            min(n.wallet_id) FILTER (WHERE n.debit > 0) AS payer, min(n.wallet_id) FILTER (WHERE n.credit > 0) AS payee
+        FROM added n GROUP BY n.transaction_id
+    ) g
+    LEFT JOIN LATERAL (
+        SELECT t.amount, t.from_wallet_id, t.to_wallet_id FROM ledger_transaction t WHERE t.id = g.transaction_id LIMIT 1
+    ) t ON true
+    WHERE g.legs <> 2 OR g.debit IS DISTINCT FROM t.amount OR g.credit IS DISTINCT FROM t.amount
+        OR g.payer IS DISTINCT FROM t.from_wallet_id OR g.payee IS DISTINCT FROM t.to_wallet_id;
+    IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'the entries of transaction % do not balance', wrong USING ERRCODE = 'check_violation';
     END IF;
     RETURN NULL;
@@ -99,12 +105,11 @@ CREATE FUNCTION transactions_have_their_legs() RETURNS trigger LANGUAGE plpgsql 
 DECLARE
     wrong bigint;
 BEGIN
-    SELECT n.id INTO wrong
+    SELECT min(n.id) INTO wrong
     FROM changed n
     WHERE (SELECT count(*) FROM ledger_ledgerentry e WHERE e.transaction_id = n.id)
-        <> CASE WHEN n.status = 'SUCCESS' OR n.type = 'WITHDRAW' AND n.posted_at IS NOT NULL THEN 2 ELSE 0 END
-    LIMIT 1;
-    IF FOUND THEN
+        <> CASE WHEN n.status = 'SUCCESS' OR n.type = 'WITHDRAW' AND n.posted_at IS NOT NULL THEN 2 ELSE 0 END;
+    IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'transaction % has not the entries of its status', wrong USING ERRCODE = 'check_violation';
     END IF;
     RETURN NULL;
@@ -125,16 +130,15 @@ BEGIN
         RETURN NULL;
     END IF;
     PERFORM FROM ledger_transaction o
-    WHERE o.id IN (SELECT reverses_id FROM changed WHERE type = 'REFUND' AND status <> 'FAILED')
+    WHERE o.id = ANY (ARRAY(SELECT reverses_id FROM changed WHERE type = 'REFUND' AND status <> 'FAILED'))
     ORDER BY o.id FOR NO KEY UPDATE;
-    SELECT o.id INTO wrong
+    SELECT min(o.id) INTO wrong
     FROM ledger_transaction o
-    WHERE o.id IN (SELECT reverses_id FROM changed WHERE type = 'REFUND' AND status <> 'FAILED')
+    WHERE o.id = ANY (ARRAY(SELECT reverses_id FROM changed WHERE type = 'REFUND' AND status <> 'FAILED'))
         AND (o.status <> 'SUCCESS' OR o.amount < (
             SELECT sum(r.amount) FROM ledger_transaction r
-            WHERE r.reverses_id = o.id AND r.type = 'REFUND' AND r.status <> 'FAILED'))
-    LIMIT 1;
-    IF FOUND THEN
+            WHERE r.reverses_id = o.id AND r.type = 'REFUND' AND r.status <> 'FAILED'));
+    IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'the refunds of transaction % exceed it', wrong USING ERRCODE = 'check_violation';
     END IF;
     RETURN NULL;
