@@ -86,6 +86,8 @@ class Servers:
             return
         home = Path(tempfile.mkdtemp(prefix="wallet-tests-"))
         self._stack.callback(shutil.rmtree, home, ignore_errors=True)
+        (home / "static").mkdir()
+        os.environ["STATIC_ROOT"] = str(home / "static")
         state = State(home)
         self._postgres = Postgres(home, state)
         self._valkey = Valkey(home, state)

@@ -93,7 +93,7 @@ def test_every_process_runs_and_its_log_lines_carry_its_name(wallet: Run) -> Non
 
 def test_the_env_file_lets_any_other_command_join(wallet: Run) -> None:
     assert stat.S_IMODE((wallet.home / "env").stat().st_mode) == 0o600
-    script = f"set -a; . {wallet.home}/env; set +a; exec {sys.executable} manage.py check --database posting"
+    script = f"set -a; . {wallet.home}/env; set +a; exec {sys.executable} manage.py verify_ledger"
     joined = subprocess.run(
         ["sh", "-c", script],
         cwd=CHECKOUT,
