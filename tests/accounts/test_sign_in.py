@@ -113,6 +113,7 @@ def test_a_wrong_password_and_an_unknown_address_are_told_alike() -> None:
         assert told(sign_in(**body)) == (401, "credentials_invalid")
 
 
+@pytest.mark.usefixtures("real_hashes")
 def test_an_unknown_address_takes_as_long_as_a_wrong_password() -> None:
     asha = person()
 
