@@ -40,7 +40,7 @@ def audit(request: SignedInRequest) -> HttpResponse:
 def entries_csv(request: SignedInRequest) -> StreamingHttpResponse:
     """Every entry, line by line as it is read."""
     pieces = entries_as_csv()
-    # The header comes once the snapshot is open: a database that cannot be read is an error page, not half a file.
+    # The header comes once rows were read: a database that cannot be read is an error page, not half a file.
     header = next(pieces)
     log.info("audit.entries_exported", user=request.user.public_id)
     return StreamingHttpResponse(

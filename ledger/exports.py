@@ -64,10 +64,17 @@ def entries_as_csv() -> Generator[str, None, None]:
     :raises psycopg.Error: the auditor's database cannot be read.
     """
     with snapshot_of("auditor", **_SETTINGS) as snapshot:
-        yield _text([HEADER])
         rows = snapshot.stream(_ENTRIES, at_once=ROWS_AT_ONCE)
-        while some := [_line(row) for row in islice(rows, ROWS_AT_ONCE)]:
+        # Before the header leaves: now the moment is fixed, and it is known that the views can be read.
+        some = _lines(rows)
+        yield _text([HEADER])
+        while some:
             yield _text(some)
+            some = _lines(rows)
+
+
+def _lines(rows: Iterable[tuple[Any, ...]]) -> list[tuple[str, ...]]:
+    return [_line(row) for row in islice(rows, ROWS_AT_ONCE)]
 
 
 def _text(lines: Iterable[tuple[str, ...]]) -> str:
