@@ -33,7 +33,8 @@ class HistoryView(APIView):
     )
     def get(self, request: Request) -> Response:
         """A wallet's transactions, newest first. Others' failed attempts to pay it are not among them."""
-        given = HistoryRequest(data=request.query_params)
+        # A plain dict: an empty value is malformed, not left out as in a browser's form.
+        given = HistoryRequest(data=request.query_params.dict())
         given.is_valid(raise_exception=True)
         wallet = wallet_of(user=cast(User, request.user), wanted=request.query_params.get("wallet"))
         page = history_of(
