@@ -50,6 +50,7 @@ def _own_home(request: SignedInRequest) -> HttpResponse:
         "wallet": wallet,
         "tabs": _tabs(wallets, wallet, "home"),
         "lines": [line_of(row) for row in page.rows],
+        "history": _address_of("history", wallet) if len(wallets) > 1 else reverse("history"),
         "here": "home",
     }
     return render(request, "ledger/home.html", shown)
@@ -85,10 +86,11 @@ def history(request: SignedInRequest) -> HttpResponse:
 def _tabs(wallets: list[Wallet], current: Wallet, page: str) -> list[Tab]:
     if len(wallets) < 2:
         return []
-    return [
-        Tab(_label(wallet), f"{reverse(page)}?{urlencode({'wallet': wallet.public_id})}", wallet == current)
-        for wallet in wallets
-    ]
+    return [Tab(_label(wallet), _address_of(page, wallet), wallet == current) for wallet in wallets]
+
+
+def _address_of(page: str, wallet: Wallet) -> str:
+    return f"{reverse(page)}?{urlencode({'wallet': wallet.public_id})}"
 
 
 def _label(wallet: Wallet) -> str:

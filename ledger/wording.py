@@ -15,7 +15,7 @@ Status = Transaction.Status
 # What people may look for in their history.
 KINDS: Final = [
     (Type.ADD, "Money added"),
-    (Type.TRANSFER, "Sent and received"),
+    (Type.TRANSFER, "Transfers"),
     (Type.PAY, "Shops"),
     (Type.WITHDRAW, "Withdrawals"),
     (Type.REFUND, "Refunds"),

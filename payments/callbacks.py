@@ -16,7 +16,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
-from payments.topups import return_from_checkout, transaction_of_order
+from payments.standing import return_unpaid
+from payments.topups import return_from_checkout
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.redirects import see_other
 
@@ -39,12 +40,10 @@ def razorpay_callback(request: HttpRequest) -> HttpResponse:
         )
     except Refusal:
         # A failed attempt comes unsigned: it may show its payer where the top-up stands, and nobody anything else.
-        add = transaction_of_order(user=request.user, order_id=_failed_order(fields)) if _is_person(request) else None
+        add = None
+        if isinstance(request.user, User):
+            add = return_unpaid(user=request.user, order_id=_failed_order(fields), now=timezone.now())
     return see_other("receipt", add) if add is not None else see_other("add")
-
-
-def _is_person(request: HttpRequest) -> bool:
-    return isinstance(request.user, User)
 
 
 def _field(fields: QueryDict, name: str) -> str:

@@ -90,10 +90,14 @@ class MoneyForm(forms.Form):
 
     def again(self, *, fresh_key: bool) -> Self:
         """The same form as filled in, to be shown once more."""
-        data = {name: self.data.get(name, "") for name in self.fields}
+        data = self.as_typed
         if fresh_key or "key" in self.errors:
             data["key"] = new_key()
         return type(self)(data)
+
+    @property
+    def as_typed(self) -> dict[str, str]:
+        return {name: str(self.data.get(name, "")) for name in self.fields}
 
     @property
     def fields_of_deed(self) -> dict[str, Any]:

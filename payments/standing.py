@@ -56,12 +56,33 @@ def ask_again(*, user: User, transaction: str, now: datetime) -> None:
     Where the gateway cannot say, nothing changes: the webhook or the sweep will bring it.
     """
     order = _order_of(user, transaction)
-    if order is None or order.transaction.status != Transaction.Status.PENDING:
+    if order is not None:
+        _ask(order, now)
+
+
+def return_unpaid(*, user: User, order_id: str, now: datetime) -> str | None:
+    """
+    A browser comes back from the checkout and says that nothing was paid. It is not believed: the gateway is asked.
+
+    :returns: the public id of the ADD, if the order is this person's.
+    """
+    order = GatewayOrder.objects.select_related("transaction").filter(
+        order_id=order_id, transaction__to_wallet__owner=user
+    )
+    found = order.first()
+    if found is None:
+        return None
+    _ask(found, now)
+    return found.transaction.public_id
+
+
+def _ask(order: GatewayOrder, now: datetime) -> None:
+    if order.transaction.status != Transaction.Status.PENDING:
         return
     try:
         settle_order(order=order, now=now)
     except (GatewayError, Refusal) as error:
-        log.warning("topup.not_asked", transaction=transaction, reason=type(error).__name__)
+        log.warning("topup.not_asked", transaction=order.receipt, reason=type(error).__name__)
 
 
 def _order_of(user: User, transaction: str) -> GatewayOrder | None:

@@ -102,15 +102,6 @@ def return_from_checkout(*, order_id: str, payment_id: str, signature: str, now:
     return Transaction.objects.get(pk=add).public_id
 
 
-def transaction_of_order(*, user: User, order_id: str) -> str | None:
-    """The public id of the ADD that this order of this person's is for, or None."""
-    order = GatewayOrder.objects.select_related("transaction").filter(
-        order_id=order_id, transaction__to_wallet__owner=user
-    )
-    found = order.first()
-    return None if found is None else found.transaction.public_id
-
-
 def _movement(wallet: Wallet, amount: Money) -> Movement:
     too_little = amount.currency == wallet.currency and amount.minor < gateway_named(DEFAULT).least_minor
     return Movement(

@@ -4,7 +4,7 @@ call; what the deed refuses is said next to the field that it is about.
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -16,6 +16,7 @@ from accounts.signed_in import SignedInRequest, signed_in
 from ledger.models import Transaction
 from ledger.queries import see_transaction
 from ledger.wording import reason_of
+from payments.drafts import close_draft, find_draft, keep_draft, receipt_of_draft
 from payments.forms import AddMoneyForm, MoneyForm, PayForm, SendForm, new_key
 from payments.idempotency import Answer
 from payments.merchant_payments import pay_merchant, preview_payment
@@ -75,7 +76,7 @@ class MoneyPage(View):
     def get(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002  (Django's signature)
         return self.show(self.form_class(initial={"key": new_key()}))
 
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: HttpRequest) -> HttpResponseBase:
         form = self.form_class(request.POST)
         if not form.is_valid():
             if "key" in form.errors:
@@ -114,9 +115,6 @@ class MoneyPage(View):
         shown = {"form": form, "balance": balance_of(user=self.request.user)}
         return render(self.request, f"payments/{self.name}.html", shown, status=status)
 
-    def receipt(self, transaction: int) -> HttpResponse:
-        return see_other("receipt", see_transaction(user=self.request.user, pk=transaction).public_id)
-
 
 class AddMoney(MoneyPage):
     """Through the gateway's hosted checkout, which sends the browser back to the receipt."""
@@ -140,13 +138,13 @@ class AddMoney(MoneyPage):
 
 class Payment(MoneyPage):
     """
-    Paying somebody in three steps: a form, a review of what would happen, and the deed.
+    Paying somebody in three steps, each with an address of its own: a form, a review of what would happen, the deed.
 
-    Only the address under `…/confirm` moves money. The review keeps nothing but the form's key, so that a review may
-    be confirmed twice and pays once.
+    Only `…/confirm` moves money. The review may be opened again (Back, reload) and confirmed twice: it keeps the
+    form's key, and pays once.
     """
 
-    confirming: bool = False
+    step: Literal["form", "review", "confirm"] = "form"
 
     def preview(self, **fields: Any) -> Quote:
         raise NotImplementedError
@@ -154,23 +152,42 @@ class Payment(MoneyPage):
     def pay(self, *, key: str, **fields: Any) -> Answer:
         raise NotImplementedError
 
-    def get(self, request: HttpRequest) -> HttpResponse:
-        return see_other(self.name) if self.confirming else super().get(request)
+    def get(self, request: HttpRequest, key: str = "") -> HttpResponse:
+        if self.step == "confirm":
+            return see_other(self.name)
+        wanted = key if self.step == "review" else request.GET.get("draft", "")
+        draft = find_draft(request.session, page=self.name, key=wanted)
+        if draft is None:
+            return see_other(self.name) if self.step == "review" else super().get(request)
+        made = receipt_of_draft(draft)
+        if made is not None:
+            return see_other("receipt", made)
+        return (
+            self.review(self.form_class(draft)) if self.step == "review" else self.show(self.form_class(initial=draft))
+        )
 
-    def post(self, request: HttpRequest) -> HttpResponse:
-        if "change" in request.POST:
-            return self.show(self.form_class(initial=request.POST.dict()))
-        return super().post(request)
+    def review(self, form: MoneyForm) -> HttpResponse:
+        if not form.is_valid():
+            return self.show(form, 400)
+        try:
+            quote = self.preview(**form.fields_of_deed)
+        except Refusal as refusal:
+            return self.not_done(form, refusal)
+        shown = {"form": form, "given": form.cleaned_data, "payee": form.cleaned_data[self.payee], "quote": quote}
+        return render(self.request, f"payments/{self.name}_review.html", shown)
 
     def act(self, form: MoneyForm) -> HttpResponse:
-        if not self.confirming:
-            quote = self.preview(**form.fields_of_deed)
-            shown = {"form": form, "given": form.cleaned_data, "payee": form.cleaned_data[self.payee], "quote": quote}
-            return render(self.request, f"payments/{self.name}_review.html", shown)
-        answer = self.pay(key=form.cleaned_data["key"], **form.fields_of_deed)
+        key = form.cleaned_data["key"]
+        if self.step == "form":
+            self.preview(**form.fields_of_deed)
+            keep_draft(self.request.session, page=self.name, draft=form.as_typed)
+            return see_other(f"{self.name}_review", key)
+        answer = self.pay(key=key, **form.fields_of_deed)
         if answer.code:
             return self.refused(form, answer.code, answer.http_status)
-        return self.receipt(answer.transaction)
+        made = see_transaction(user=self.request.user, pk=answer.transaction).public_id
+        close_draft(self.request.session, key=key, receipt=made)
+        return see_other("receipt", made)
 
 
 class Send(Payment):

@@ -1,0 +1,121 @@
+"""A browser without JavaScript, for tests: it opens pages, reads their forms and sends them as they stand."""
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.test import Client
+
+from accounts.models import User
+
+
+@dataclass(slots=True)
+class PageForm:
+    """A form of a page: where it goes, what is in it, and what its buttons add or change."""
+
+    action: str
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+class _Reader(HTMLParser):
+    """Forms, visible text, and every address that a page asks the browser to load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[PageForm] = []
+        self.loads: list[str] = []
+        self.inline: list[str] = []
+        self.words: list[str] = []
+        self._select = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.forms.append(PageForm(given.get("action", "")))
+        elif tag == "input" and self.forms and given.get("name"):
+            self.forms[-1].fields[given["name"]] = given.get("value", "")
+        elif tag == "select" and self.forms:
+            self._select = given["name"]
+            self.forms[-1].fields[self._select] = ""
+        elif tag == "option" and "selected" in given:
+            self.forms[-1].fields[self._select] = given["value"]
+        if tag == "style" or (tag == "script" and "src" not in given) or "style" in given:
+            self.inline.append(tag)
+        self.inline += [name for name in given if name.startswith("on")]
+        self.loads += [given[name] for name in ("src", "srcset") if name in given]
+        if tag in ("link", "use"):
+            self.loads.append(given["href"])
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+class Page:
+    """What the server answered, as a person finds it."""
+
+    def __init__(self, response: Any) -> None:
+        self.response = response
+        self.status: int = response.status_code
+        self.location: str = response.headers.get("Location", "")
+        self._reader = _Reader()
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            self._reader.feed(response.content.decode())
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self._reader.words).split())
+
+    @property
+    def loads(self) -> list[str]:
+        return self._reader.loads
+
+    @property
+    def inline(self) -> list[str]:
+        """Inline styles, scripts and handlers: a strict policy would refuse them."""
+        return self._reader.inline
+
+    @property
+    def forms(self) -> list[PageForm]:
+        """All but the header's sign-out."""
+        return [form for form in self._reader.forms if form.action != "/sign-out"]
+
+    @property
+    def form(self) -> PageForm:
+        (form,) = self.forms
+        return form
+
+    @property
+    def key(self) -> str:
+        return self.form.fields["key"]
+
+
+class Browser:
+    """One person's browser, signed in; it checks forgery tokens as the real server does."""
+
+    def __init__(self, user: User | None = None) -> None:
+        self.client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+        if user is not None:
+            self.client.force_login(user)
+        self._at = "/"
+
+    def open(self, path: str) -> Page:
+        self._at = path or self._at
+        return Page(self.client.get(path))
+
+    def send(self, form: PageForm, **filled: str) -> Page:
+        """Press the form's button, with these fields filled in or changed."""
+        path = form.action or urlsplit(self._at).path
+        return Page(self.client.post(path, {**form.fields, **filled}))
+
+    def follow(self, page: Page) -> Page:
+        assert page.status in (302, 303), (page.status, page.text)
+        return self.open(page.location)
+
+    def review(self, path: str, **filled: str) -> Page:
+        """The first two steps of a payment: the review, or the form again where something is wrong."""
+        return self.reviewed(self.open(path).form, **filled)
+
+    def reviewed(self, form: PageForm, **filled: str) -> Page:
+        sent = self.send(form, **filled)
+        return self.follow(sent) if sent.status == 303 else sent
