@@ -220,3 +220,12 @@ def test_a_blocked_member_of_staff_is_out_at_the_next_page_and_not_back_after_un
     assert browser.get(PEOPLE).status_code == 302
     unblock(user=dev, by=root, reason="Came back", now=timezone.now())
     assert browser.get(PEOPLE).status_code == 302
+
+
+def test_the_admin_changes_no_passwords() -> None:
+    """It would leave tokens and sessions alive."""
+    browser = browser_of(superuser())
+    assert browser.get("/admin/password_change/").status_code == 404
+    index = browser.get("/admin/")
+    assert index.status_code == 200
+    assert "password_change" not in shown(index)
