@@ -63,6 +63,26 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     environment.servers.stop()
 
 
+WHOLE_SYSTEM = "runner"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Under xdist a module stays with one worker, and whatever starts the whole system with one and the same.
+
+    Two whole systems on two cores would only time each other. They are the longest, so they come first.
+    """
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        is_whole = item.get_closest_marker("runner") is not None or "running_wallet" in fixtures
+        if is_whole and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(WHOLE_SYSTEM))
+        elif item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: WHOLE_SYSTEM not in [mark.args[0] for mark in item.iter_markers("xdist_group")])
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
