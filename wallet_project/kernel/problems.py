@@ -86,7 +86,10 @@ def _as_refusal(exception: Exception) -> Refusal | None:
     if isinstance(exception, exceptions.APIException):
         for kind, code in _DRF_CODES.items():
             if isinstance(exception, kind):
-                detail = str(exception.detail) if code != "parse_error" else "The body is not valid JSON."
+                # The token library's details are dictionaries, meant for its own answers.
+                detail = str(exception.detail) if isinstance(exception.detail, str) else ""
+                if code == "parse_error":
+                    detail = "The body is not valid JSON."
                 wait = getattr(exception, "wait", None)
                 return Refusal(code, detail, retry_after_seconds=None if wait is None else int(wait) + 1)
     return None
