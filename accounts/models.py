@@ -70,6 +70,8 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         # People register themselves and are never edited or deleted by hand: no such permission exists.
+        verbose_name = "person"
+        verbose_name_plural = "people"
         default_permissions = ("view",)
         permissions = [("block_user", "Can block and unblock people")]
         constraints = [

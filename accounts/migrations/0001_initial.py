@@ -79,6 +79,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "person",
+                "verbose_name_plural": "people",
                 "permissions": [("block_user", "Can block and unblock people")],
                 "default_permissions": ("view",),
             },
