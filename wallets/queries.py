@@ -14,7 +14,7 @@ from accounts.models import User
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id
 from wallet_project.kernel.money import Money
-from wallets.models import Wallet
+from wallets.models import Merchant, Wallet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ def balance_of(*, user: User, wanted: str | None = None) -> Balance:
     :raises Refusal: `not_found`.
     """
     wallet = _first(_own(user, wanted).annotate(read_at=Now()))
-    return Balance(wallet=wallet, balance=wallet.money, available=wallet.available, as_of=wallet.read_at)
+    return Balance(wallet=wallet, balance=wallet.money, available=wallet.available, as_of=vars(wallet)["read_at"])
 
 
 W = TypeVar("W", bound=Wallet)
@@ -142,3 +142,21 @@ def choose_own(own: Sequence[Holding], wanted: str | None) -> Holding:
         ):
             return holding
     raise Refusal("not_found", "There is no such wallet.")
+
+
+def wallets_found_by(term: str) -> QuerySet[Wallet]:
+    """
+    For support: the wallets meant by an e-mail address, a phone number, a `wal_`, `usr_` or `mer_` id, or a
+    merchant's handle, typed whole. Each is found by its index.
+    """
+    term = term.strip()
+    wallets = Wallet.objects.all()
+    if "@" in term:
+        return wallets.filter(owner__email=term.lower())
+    if term.startswith("+"):
+        return wallets.filter(owner__phone=term.replace(" ", ""))
+    for prefix, field in ((Wallet.PREFIX, "uuid"), (User.PREFIX, "owner__uuid"), (Merchant.PREFIX, "merchant__uuid")):
+        uuid = parse_public_id(prefix, term)
+        if uuid is not None:
+            return wallets.filter(**{field: uuid})
+    return wallets.filter(merchant__handle=term.lower())
