@@ -9,9 +9,11 @@ are UTC.
 import csv
 from collections.abc import Generator, Iterable
 from decimal import Decimal
+from functools import lru_cache
 from io import StringIO
 from itertools import islice
 from typing import Any, Final
+from uuid import UUID
 
 from ledger.verifying.snapshot import snapshot_of
 from wallet_project.kernel.ids import public_id
@@ -88,7 +90,7 @@ def _line(row: tuple[Any, ...]) -> tuple[str, ...]:
     currency, other, note, hash = rest
     return (
         at.isoformat(timespec="microseconds"),
-        public_id("wal", wallet),
+        _wallet_id(wallet),
         str(sequence),
         kind,
         neutral(label),
@@ -101,10 +103,16 @@ def _line(row: tuple[Any, ...]) -> tuple[str, ...]:
         _amount(abs(after)),
         "debit" if after < 0 else "credit",
         currency,
-        public_id("wal", other),
+        _wallet_id(other),
         neutral(note),
         hash.hex(),
     )
+
+
+@lru_cache(maxsize=4_096)
+def _wallet_id(uuid: UUID) -> str:
+    """The same wallets come again and again."""
+    return public_id("wal", uuid)
 
 
 def _amount(amount: Decimal) -> str:
