@@ -157,7 +157,7 @@ USE_TZ = True
 LANGUAGE_CODE = "en"
 
 INSTALLED_APPS = [
-    "accounts.admin_site.WalletAdminConfig",
+    "accounts.site_admin.WalletAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -19,4 +19,4 @@ class WalletAdminSite(AdminSite):
 
 class WalletAdminConfig(AdminConfig):
     default = False
-    default_site = "accounts.admin_site.WalletAdminSite"
+    default_site = "accounts.site_admin.WalletAdminSite"
