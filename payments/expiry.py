@@ -71,7 +71,8 @@ def check_order(*, order: GatewayOrder, now: datetime) -> None:
 
 def next_check(order: GatewayOrder, now: datetime) -> datetime | None:
     """Ever rarer, but at the order's expiry in any case; never again once nothing can come any more."""
-    at = now + min(_FIRST_PAUSE * 2 ** min(order.checks, _DOUBLINGS), _LONGEST_PAUSE)
+    doublings = min(order.checks, _DOUBLINGS)
+    at: datetime = now + min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE)
     if now < order.expires_at:
         return min(at, order.expires_at)
     return at if at < order.created_at + LISTENING else None

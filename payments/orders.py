@@ -155,8 +155,7 @@ def _make(order: GatewayOrder, *, initiator: int, key: str, lease: UUID, now: da
         _note_id(order, remote, check_at=now + FIRST_CHECK)
         IdempotencyKey.objects.filter(initiator=initiator, key=key, checkout__isnull=True).update(checkout=fields)
     # As first given: should another request have been here before us after all, its word stands.
-    first: dict[str, Any] = IdempotencyKey.objects.values_list("checkout", flat=True).get(initiator=initiator, key=key)
-    return first
+    return IdempotencyKey.objects.values_list("checkout", flat=True).get(initiator=initiator, key=key)
 
 
 def _obtain(gateway: Gateway, order: GatewayOrder, *, is_first: bool) -> RemoteOrder:

@@ -1,6 +1,6 @@
 """The admin of whatever support may read and nobody may edit."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from django.contrib import admin
 from django.core.paginator import Paginator
@@ -21,7 +21,8 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic in its s
 
     @cached_property
     def count(self) -> int:
-        return len(self.object_list.values_list("pk")[: self.MOST_ROWS])  # type: ignore[union-attr]
+        rows = cast("QuerySet[Any]", self.object_list)
+        return len(rows.values_list("pk")[: self.MOST_ROWS])
 
 
 class ReadOnlyAdmin(_ModelAdmin):
