@@ -52,15 +52,17 @@ class _Reader(HTMLParser):
 
 
 class Page:
-    """What the server answered, as a person finds it."""
+    """What the server answered, as a person finds it. `at` is its address, where forms without one go."""
 
-    def __init__(self, response: Any) -> None:
+    def __init__(self, response: Any, at: str) -> None:
         self.response = response
         self.status: int = response.status_code
         self.location: str = response.headers.get("Location", "")
         self._reader = _Reader()
         if response.headers.get("Content-Type", "").startswith("text/html"):
             self._reader.feed(response.content.decode())
+        for form in self._reader.forms:
+            form.action = form.action or at
 
     @property
     def text(self) -> str:
@@ -97,16 +99,13 @@ class Browser:
         self.client = Client(enforce_csrf_checks=True, raise_request_exception=False)
         if user is not None:
             self.client.force_login(user)
-        self._at = "/"
 
     def open(self, path: str) -> Page:
-        self._at = path or self._at
-        return Page(self.client.get(path))
+        return Page(self.client.get(path), urlsplit(path).path)
 
     def send(self, form: PageForm, **filled: str) -> Page:
         """Press the form's button, with these fields filled in or changed."""
-        path = form.action or urlsplit(self._at).path
-        return Page(self.client.post(path, {**form.fields, **filled}))
+        return Page(self.client.post(form.action, {**form.fields, **filled}), form.action)
 
     def follow(self, page: Page) -> Page:
         assert page.status in (302, 303), (page.status, page.text)
