@@ -55,7 +55,8 @@ BEGIN
         FROM added n GROUP BY n.transaction_id
     ) g
     LEFT JOIN LATERAL (
-        SELECT t.amount, t.from_wallet_id, t.to_wallet_id FROM ledger_transaction t WHERE t.id = g.transaction_id LIMIT 1
+        SELECT t.amount, t.from_wallet_id, t.to_wallet_id FROM ledger_transaction t
+        WHERE t.id = g.transaction_id LIMIT 1
     ) t ON true
     WHERE g.legs <> 2 OR g.debit IS DISTINCT FROM t.amount OR g.credit IS DISTINCT FROM t.amount
         OR g.payer IS DISTINCT FROM t.from_wallet_id OR g.payee IS DISTINCT FROM t.to_wallet_id;
