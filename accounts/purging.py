@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import transaction
 
 from accounts.models import AddressTries, InboxMessage, Session, User, Verification
@@ -20,6 +21,7 @@ def purge(*, now: datetime) -> None:
     AddressTries.objects.filter(window_started_at__lt=now - COUNTER_LIFETIME).delete()
     InboxMessage.objects.filter(sent_at__lt=now - MESSAGE_LIFETIME).delete()
     Session.objects.filter(expires_at__lt=now - SESSION_LIFETIME).delete()
+    SessionStore.clear_expired()  # of pages and admin
     Verification.objects.filter(requested_at__lt=now - MESSAGE_LIFETIME).delete()
     stale = User.objects.filter(
         email_verified_at=None, phone_verified_at=None, created_at__lt=now - CLAIM_LIFETIME

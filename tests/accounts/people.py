@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts.addresses import Address, any_address
 from accounts.models import InboxMessage, User, Verification
 from accounts.registration import enrol_verified
+from accounts.roles import appoint_superuser
 from accounts.sending import send_message
 from accounts.verification import spend_try, verify
 
@@ -48,8 +49,7 @@ def person(
 
 def superuser() -> User:
     user = person("Root", email=new_email("root"))
-    user.is_superuser = user.is_staff = True
-    user.save(update_fields=["is_superuser", "is_staff"])
+    appoint_superuser(user=user)
     return user
 
 

@@ -1,8 +1,10 @@
 """Blocking with a reason, and what each role sees and may do in the admin."""
 
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -88,6 +90,20 @@ def test_an_unverified_registration_cannot_be_blocked() -> None:
     claim = User.objects.create(full_name="Zoya", email=new_email("zoya"))
     with pytest.raises(Refusal, match="invalid"):
         block(user=claim, by=superuser(), reason="Because", now=timezone.now())
+
+
+def test_an_operator_appoints_who_registered_and_nobody_else() -> None:
+    anil, root = person("Anil"), person("Root", phone=new_phone())
+    call_command("appoint", anil.email, "auditor", stdout=StringIO())
+    call_command("appoint", root.phone, "superuser", stdout=StringIO())
+    anil.refresh_from_db()
+    root.refresh_from_db()
+    assert (anil.is_staff, anil.is_superuser, anil.groups.get().name) == (True, False, AUDITOR)
+    assert (root.is_staff, root.is_superuser) == (True, True)
+    claim = User.objects.create(full_name="Zoya", email=new_email("zoya"))
+    for address, role in ((claim.email, "auditor"), ("nonsense", "auditor"), (anil.email, "king")):
+        with pytest.raises(CommandError):
+            call_command("appoint", address, role, stdout=StringIO())
 
 
 def test_the_record_cannot_be_rewritten_by_the_application() -> None:

@@ -14,7 +14,7 @@ from accounts.addresses import email_address
 from accounts.models import User
 from accounts.queries import owner_of
 from accounts.registration import enrol_verified
-from accounts.roles import AUDITOR, SUPPORT, SUPPORT_LEAD, appoint
+from accounts.roles import AUDITOR, SUPPORT, SUPPORT_LEAD, appoint, appoint_superuser
 from ledger.models import Transaction
 from ledger.movements import Group, Key, Movement
 from ledger.posting import post
@@ -79,8 +79,7 @@ def _enrol(person: Person) -> User:
         if person.group:
             appoint(user=user, group=person.group)
         if person.is_superuser:
-            user.is_superuser = user.is_staff = True
-            user.save(update_fields=["is_superuser", "is_staff"])
+            appoint_superuser(user=user)
     return user
 
 
