@@ -26,6 +26,8 @@ from urllib.parse import quote
 
 import psycopg
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from wallet_project.local.state import State, write_privately
 
@@ -302,7 +304,9 @@ class Valkey(Server):
 
     def answers(self) -> bool:
         try:
-            with redis.Redis.from_url(self.url(), socket_timeout=2, socket_connect_timeout=2) as client:
+            # Asked again by whoever waits; the client's own second tries would only delay that.
+            once = Retry(NoBackoff(), 0)
+            with redis.Redis.from_url(self.url(), socket_timeout=2, socket_connect_timeout=2, retry=once) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False
