@@ -107,6 +107,12 @@ def test_the_audit_page_links_to_the_export(anil: User) -> None:
     assert all(column in page.content.decode() for column in HEADER)
 
 
+def test_the_way_there_is_shown_to_auditors_alone(anil: User) -> None:
+    assert 'href="/audit/"' in signed_in(anil).get("/").content.decode()
+    for other in (asha().user, staff("Dev Nair", SUPPORT)):
+        assert "/audit/" not in signed_in(other).get("/").content.decode()
+
+
 @pytest.mark.parametrize("address", ["/audit/", ADDRESS])
 def test_zoya_never_gets_in(address: str) -> None:
     answer = Client().get(address)
