@@ -31,7 +31,9 @@ _ROLE_OF: Final = {
     "DATABASE_SUPERUSER_URL": "postgres",
 }
 _ALIASES: Final = ("default", "posting", "owner", "auditor")
-_VALKEY_DATABASES: Final = 64
+_PREFIX: Final = "wallet-tests-"
+# Every server has sixteen; what is in the first of somebody else's is not ours to empty.
+_SPARE_VALKEY_DATABASE: Final = 15
 
 # Whatever a person's shell holds, the tests run with these.
 _FIXED: Final = {
@@ -82,9 +84,15 @@ class Servers:
         self._own_postgres = len(given) < len(_DATABASE_NAMES)
         self._own_valkey = not os.environ.get("REDIS_URL")
         self._own_kafka = not os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+        if not self._own_postgres:
+            for name in _DATABASE_NAMES:
+                os.environ[name] = _with_database(os.environ[name], "postgres")
+        if not self._own_valkey:
+            os.environ["REDIS_URL"] = _with_database(os.environ["REDIS_URL"], str(_valkey_database()))
         if not (self._own_postgres or self._own_valkey or self._own_kafka):
             return
-        home = Path(tempfile.mkdtemp(prefix="wallet-tests-"))
+        _remove_what_the_dead_left()
+        home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         self._stack.callback(shutil.rmtree, home, ignore_errors=True)
         (home / "static").mkdir()
         os.environ["STATIC_ROOT"] = str(home / "static")
@@ -96,7 +104,7 @@ class Servers:
             for name in _DATABASE_NAMES:
                 os.environ[name] = self._postgres.url(_ROLE_OF[name], "postgres")
         if self._own_valkey:
-            os.environ["REDIS_URL"] = self._valkey.url()
+            os.environ["REDIS_URL"] = self._valkey.url(_valkey_database())
         if self._own_kafka:
             os.environ["KAFKA_BOOTSTRAP_SERVERS"] = self._kafka.bootstrap_servers
 
@@ -146,12 +154,24 @@ def choose() -> bool:
     if begins:
         os.environ[_RUN] = f"{os.getpid()}_{secrets.token_hex(3)}"
     servers.choose()
-    # Each xdist worker keeps its own numbered database of Valkey, for clones share primary keys.
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    if worker.startswith("gw"):
-        number = (int(worker[2:]) + 1) % _VALKEY_DATABASES
-        os.environ["REDIS_URL"] = urlunsplit(urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{number}"))
     return begins
+
+
+def _valkey_database() -> int:
+    """Each worker of xdist keeps a numbered database of its own, for clones share primary keys."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    return int(worker[2:]) % (_SPARE_VALKEY_DATABASE - 1) + 1 if worker.startswith("gw") else _SPARE_VALKEY_DATABASE
+
+
+def _remove_what_the_dead_left() -> None:
+    """A run that was killed could not remove its directory and lock."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        pid = path.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def empty_valkey(url: str) -> None:
@@ -230,7 +250,7 @@ def _template() -> str:
 
 
 def _lock_file() -> Path:
-    return Path(tempfile.gettempdir()) / f"wallet_template_{_run()}.lock"
+    return Path(tempfile.gettempdir()) / f"{_PREFIX}{_run().replace('_', '-')}.lock"
 
 
 def forget_template() -> None:
