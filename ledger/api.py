@@ -53,9 +53,9 @@ class TransactionView(APIView):
         responses={200: TransactionWithEntriesAnswer, **problems(*TOKEN_PROBLEMS, "not_found")},
         tags=["History"],
     )
-    def get(self, request: Request, transaction: str) -> Response:
+    def get(self, request: Request, id: str) -> Response:
         """One transaction, with the entries in your own wallets."""
         user = cast(User, request.user)
-        seen = find_transaction(user=user, transaction=transaction, wanted=request.query_params.get("wallet"))
+        seen = find_transaction(user=user, transaction=id, wanted=request.query_params.get("wallet"))
         entries = [entry_json(entry) for entry in own_entries(user=user, pk=seen.pk)]
         return Response({**transaction_json(seen), "entries": entries})

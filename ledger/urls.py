@@ -6,5 +6,5 @@ from ledger import api
 
 urlpatterns = [
     path("transactions", api.HistoryView.as_view()),
-    path("transactions/<str:transaction>", api.TransactionView.as_view()),
+    path("transactions/<str:id>", api.TransactionView.as_view()),
 ]

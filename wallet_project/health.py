@@ -20,7 +20,8 @@ from django.conf import settings
 from django.db.migrations.loader import MigrationLoader
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
-from django.views.decorators.http import require_GET
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -43,13 +44,16 @@ _known: frozenset[tuple[str, str]] | None = None
 _admin: AdminClient | None = None
 
 
-@require_GET
+# Exempt so that a wrong method is told so, and not that it lacks a form's token.
+@csrf_exempt
+@require_safe
 def live(_request: HttpRequest) -> JsonResponse:
     """The process answers; nothing else is asked."""
     return JsonResponse({"status": "alive"})
 
 
-@require_GET
+@csrf_exempt
+@require_safe
 def ready(_request: HttpRequest) -> JsonResponse:
     """Database, migrations, cache and broker, each named."""
     found = checks()

@@ -17,5 +17,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("ledger.urls")),
     path("api/v1/", include("payments.urls")),
     path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    # Without OPTIONS: its answer would be rendered by the page's template, which cannot.
+    path(
+        "api/v1/docs",
+        SpectacularSwaggerView.as_view(url_name="schema", http_method_names=["get", "head"]),
+        name="docs",
+    ),
 ]

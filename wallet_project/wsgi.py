@@ -2,11 +2,13 @@
 
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from wallet_project.kernel.checks import require_durable_database
+from wallet_project.kernel.chunked import WithLength
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wallet_project.settings")
 
-application = get_wsgi_application()
+application = WithLength(get_wsgi_application(), most_kept_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 require_durable_database()

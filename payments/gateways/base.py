@@ -98,6 +98,9 @@ class Gateway(Protocol):
 
 
 def word(values: Mapping[str, Any], name: str) -> str:
-    """A field that may be missing, null, `"null"` or `"NA"`: all of them mean that there is nothing to say."""
+    """
+    A field that may be missing, null, `"null"` or `"NA"`: all of them mean that there is nothing to say. Neither does
+    text with a NUL, a control character or a lone surrogate in it, which PostgreSQL could not even look for.
+    """
     value = values.get(name)
-    return value if isinstance(value, str) and value not in ("null", "NA") else ""
+    return value if isinstance(value, str) and value.isprintable() and value not in ("null", "NA") else ""

@@ -33,10 +33,14 @@ class RequestContextMiddleware:
         started = time.perf_counter()
         try:
             response = self.get_response(request)
-            if response.status_code in (404, 405, 500) and _is_api(request) and not _is_problem(response):
-                # Django's own pages (an unknown path, a crash) become problems under the API.
+            if response.status_code in (404, 405, 500) and _is_for_programs(request) and not _is_problem(response):
+                # Django's own pages (an unknown path, a wrong method, a crash) become problems under the API.
                 code = {404: "not_found", 405: "method_not_allowed", 500: "internal_error"}[response.status_code]
+                allowed = response.headers.get("Allow")
                 response = problem_response(Refusal(code))
+                if allowed is not None:
+                    response["Allow"] = allowed
+            _drain(request)
             response["X-Request-ID"] = chosen
             log.info(
                 "http.request",
@@ -50,7 +54,7 @@ class RequestContextMiddleware:
             request_id.reset(token)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not _is_api(request):
+        if not _is_for_programs(request):
             return None
         return unexpected_problem(exception)
 
@@ -58,8 +62,6 @@ class RequestContextMiddleware:
 def drain_if_too_large(request: HttpRequest) -> None:
     """
     Refuse a body past `DATA_UPLOAD_MAX_MEMORY_SIZE`, after reading it away.
-
-    An undrained body would make the server reset the connection before the client read its answer.
 
     :raises Refusal: `body_too_large`.
     """
@@ -70,17 +72,27 @@ def drain_if_too_large(request: HttpRequest) -> None:
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if length <= limit:
         return
-    left = min(length, _MOST_DRAINED_BYTES)
-    while left > 0:
-        chunk = request.read(min(_CHUNK, left))
-        if not chunk:
-            break
-        left -= len(chunk)
+    _drain(request)
     raise Refusal("body_too_large", f"The body may hold at most {limit} bytes.")
 
 
-def _is_api(request: HttpRequest) -> bool:
-    return request.path.startswith("/api/")
+def _drain(request: HttpRequest) -> None:
+    """
+    Read away what nobody has read of a body: a stranger's, say, who was answered before anybody looked at it.
+
+    An undrained body would make the server reset the connection, often before the client has read its answer.
+    """
+    left = _MOST_DRAINED_BYTES
+    try:
+        while left > 0 and (chunk := request.read(min(_CHUNK, left))):
+            left -= len(chunk)
+    except OSError:
+        # Whoever sent it has gone.
+        return
+
+
+def _is_for_programs(request: HttpRequest) -> bool:
+    return request.path.startswith(("/api/", "/health/"))
 
 
 def _is_problem(response: HttpResponse) -> bool:

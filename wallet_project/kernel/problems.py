@@ -6,6 +6,7 @@ import structlog
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse, JsonResponse
 from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from wallet_project.kernel.context import request_id
@@ -70,6 +71,9 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> Response
         headers["WWW-Authenticate"] = 'Bearer realm="api"'
     if isinstance(exception, exceptions.MethodNotAllowed):
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
+    # JSON whatever the view would speak: the schema's is YAML, the docs' a page.
+    context["request"].accepted_renderer = JSONRenderer()
+    context["request"].accepted_media_type = MEDIA_TYPE
     return Response(problem(refusal), status=refusal.status, headers=headers, content_type=MEDIA_TYPE)
 
 
