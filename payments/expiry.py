@@ -5,6 +5,7 @@ This finds payments whose callback and webhook were lost, and goes on asking for
 for the gateway may capture a payment that it had called failed.
 """
 
+import time
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -25,10 +26,11 @@ LISTENING: Final = timedelta(days=4)
 _DOUBLINGS: Final = 12
 
 
-def sweep_orders(*, now: datetime) -> int:
+def sweep_orders(*, now: datetime, longest_seconds: float = 60.0) -> int:
     """
-    Ask the gateway about every order that is due. Safe to run twice at once: each order is claimed first.
+    Ask the gateway about the orders that are due. Safe to run twice at once: each order is claimed first.
 
+    :param longest_seconds: after that long no further order is begun; the next sweep goes on.
     :returns: how many were asked about.
     """
     due = list(
@@ -37,8 +39,10 @@ def sweep_orders(*, now: datetime) -> int:
         .select_related("transaction")
         .order_by("check_at")[:MOST_ORDERS_AT_ONCE]
     )
-    asked = 0
+    asked, until = 0, time.monotonic() + longest_seconds
     for order in due:
+        if time.monotonic() > until:
+            break
         claimed = GatewayOrder.objects.filter(pk=order.pk, check_at=order.check_at).update(
             check_at=next_check(order, now), checks=order.checks + 1
         )

@@ -71,7 +71,7 @@ def process_event(*, event_id: int, now: datetime) -> None:
     except (GatewayError, Refusal) as error:
         pause = min(_FIRST_PAUSE * 2 ** min(event.tries, _DOUBLINGS), _LONGEST_PAUSE)
         WebhookEvent.objects.filter(pk=event.pk).update(due_at=now + pause, outcome=type(error).__name__)
-        log.warning("webhook.put_off", event=event.pk, reason=type(error).__name__)
+        log.warning("webhook.put_off", webhook_event=event.pk, reason=type(error).__name__)
         return
     WebhookEvent.objects.filter(pk=event.pk).update(processed_at=now, outcome=outcome)
 
@@ -88,7 +88,7 @@ def _act_on(event: WebhookEvent, now: datetime) -> str:
         return "not_about_an_order"
     order = GatewayOrder.objects.filter(gateway=event.gateway, order_id=news.order_id).first()
     if order is None:
-        log.error("webhook.unknown_order", event=event.pk, order=news.order_id)
+        log.error("webhook.unknown_order", webhook_event=event.pk, order=news.order_id)
         return "unknown_order"
     settle_order(order=order, now=now)
     return "asked"

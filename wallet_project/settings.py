@@ -322,8 +322,17 @@ CELERY_TASK_ROUTES = {"accounts.*": {"queue": "messages"}, "payments.*": {"queue
 CELERY_BEAT_SCHEDULE = {
     "accounts.sweep_messages": {"task": "accounts.sweep_messages", "schedule": 5.0},
     "accounts.purge": {"task": "accounts.purge", "schedule": 3600.0},
-    "payments.sweep_webhook_events": {"task": "payments.sweep_webhook_events", "schedule": 15.0},
-    "payments.sweep_open_orders": {"task": "payments.sweep_open_orders", "schedule": 30.0},
+    # They expire, so that a worker that was away does not sweep a hundred times.
+    "payments.sweep_webhook_events": {
+        "task": "payments.sweep_webhook_events",
+        "schedule": 15.0,
+        "options": {"expires": 15.0},
+    },
+    "payments.sweep_open_orders": {
+        "task": "payments.sweep_open_orders",
+        "schedule": 30.0,
+        "options": {"expires": 30.0},
+    },
 }
 
 STATIC_URL = "/static/"

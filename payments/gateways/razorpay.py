@@ -24,6 +24,8 @@ log = structlog.get_logger("payments.razorpay")
 
 _MOST_TRIES: Final = 3
 _FIRST_PAUSE_SECONDS: Final = 0.2
+# After that long no further try begins: somebody may be waiting for us.
+_LONGEST_ASKING_SECONDS: Final = 5.0
 _TOO_MANY: Final = 429
 
 
@@ -119,11 +121,13 @@ class Razorpay:
         One question, asked again after a pause where asking twice changes nothing: reads always; writes only if the
         first certainly did not arrive (no connection), or was turned away (429).
         """
+        began = time.monotonic()
         for left in reversed(range(_MOST_TRIES)):
             try:
                 return self._ask_once(method, path, query, body)
             except GatewayUnavailable as error:
-                if not left or (error.may_have_happened and method != "GET"):
+                late = time.monotonic() - began > _LONGEST_ASKING_SECONDS
+                if not left or late or (error.may_have_happened and method != "GET"):
                     raise
                 log.info("gateway.asking_again", method=method, http_status=error.http_status)
             pause = _FIRST_PAUSE_SECONDS * 2 ** (_MOST_TRIES - 1 - left)

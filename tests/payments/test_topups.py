@@ -1,6 +1,11 @@
 """Adding money, against a real sandbox process."""
 
+import hashlib
+import hmac
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +24,7 @@ from payments.expiry import sweep_orders
 from payments.models import GatewayOrder, PaymentAttempt, WebhookEvent
 from payments.serializers import AddAnswer
 from payments.tasks import sweep_webhook_events
-from payments.webhooks import process_event
+from payments.webhooks import process_event, waiting_events
 from tests.payments.cast import Holder, holder, new_key
 from tests.payments.gateway import client, open_door, order_document, wallet_speaks_to
 from tests.payments.sandbox_process import Letter, Merchant, Sandbox, merchant_and_sandbox, returned
@@ -206,9 +211,6 @@ def test_a_webhook_is_stored_answered_at_once_and_then_asked_about(
 def test_a_webhook_with_a_wrong_signature_is_not_kept_and_an_older_secret_is_accepted(
     both: tuple[Merchant, Sandbox], sandbox: Sandbox
 ) -> None:
-    import hashlib
-    import hmac
-
     asha = holder()
     order_id = add(asha)["checkout"]["order_id"]
     sandbox.pay(order_id, "forged@razorpay")
@@ -284,6 +286,73 @@ def test_the_sweep_finds_a_payment_that_nobody_told_us_about(sandbox: Sandbox) -
     sweep_orders(now=timezone.now() + timedelta(seconds=61))
     assert asha.balance == 250
     assert GatewayOrder.objects.get(order_id=order_id).check_at is None
+
+
+def test_an_event_waits_for_a_gateway_that_is_silent_and_is_then_worked_on_by_the_sweep(
+    both: tuple[Merchant, Sandbox], sandbox: Sandbox
+) -> None:
+    asha = holder()
+    order_id = add(asha)["checkout"]["order_id"]
+    sandbox.pay(order_id, "success@razorpay")
+    (letter, *_) = letters_about(both[0], order_id, 2)
+    assert deliver(letter).status_code == 200
+    event = WebhookEvent.objects.get(event_id=letter.event_id)
+    with wallet_speaks_to(client("http://127.0.0.1:9")):
+        process_event(event_id=event.pk, now=timezone.now())
+    event.refresh_from_db()
+    assert (event.processed_at, event.tries, event.outcome) == (None, 1, "GatewayUnavailable")
+    assert event.pk not in waiting_events(now=timezone.now())
+    later = timezone.now() + timedelta(seconds=16)
+    assert event.pk in waiting_events(now=later)
+    process_event(event_id=event.pk, now=later)
+    event.refresh_from_db()
+    assert (event.processed_at, event.tries, event.outcome) == (later, 2, "asked")
+    assert asha.balance == 250
+
+
+def test_an_event_about_an_order_that_is_not_ours_is_kept_and_done_with(sandbox: Sandbox) -> None:
+    for body, outcome in (
+        (b'{"event": "order.paid", "payload": {"order": {"entity": {"id": "order_Strange0000000"}}}}', "unknown_order"),
+        (b'{"event": "settlement.processed", "payload": {}}', "not_about_an_order"),
+        (b"no JSON at all", "not_about_an_order"),
+    ):
+        signature = hmac.new(b"webhook_secret", body, hashlib.sha256).hexdigest()
+        assert deliver(Letter(body=body, signature=signature, event_id=new_key(), arrived_at=0)).status_code == 200
+        event = WebhookEvent.objects.latest("pk")
+        process_event(event_id=event.pk, now=timezone.now())
+        event.refresh_from_db()
+        assert (event.outcome, event.processed_at is not None) == (outcome, True)
+
+
+def test_with_redis_down_an_event_is_stored_and_answered_all_the_same(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from payments import api
+
+    # Another process, for Celery keeps its connections: what it does without a broker is asked of the real thing.
+    asked = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import django, time; django.setup(); from payments.tasks import wake_for_event; began = time.monotonic();"
+            "wake_for_event(1); print('seconds', time.monotonic() - began)",
+        ],
+        env=os.environ | {"REDIS_URL": "redis://127.0.0.1:9/0"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "payments.broker_unreachable" in asked.stderr
+    assert float(asked.stdout.split()[1]) < 4
+    # And the door answers after it.
+    monkeypatch.setattr(api, "wake_for_event", lambda _event: None)
+    body = b'{"event": "settlement.processed", "payload": {}}'
+    signature = hmac.new(b"webhook_secret", body, hashlib.sha256).hexdigest()
+    letter = Letter(body=body, signature=signature, event_id=new_key(), arrived_at=0)
+    assert deliver(letter).status_code == 200
+    sweep_webhook_events()
+    assert WebhookEvent.objects.get(event_id=letter.event_id).processed_at is not None
 
 
 def test_an_order_not_paid_in_time_fails_and_a_payment_after_that_is_a_new_add(sandbox: Sandbox) -> None:

@@ -3,6 +3,8 @@
 from decimal import Decimal
 
 import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from ledger.models import IdempotencyKey, Transaction
@@ -238,6 +240,15 @@ def test_a_dry_run_tells_the_outcome_moves_nothing_and_uses_no_key() -> None:
     assert asha.post("/wallet/transfer", body, key=key).status_code == 201
     assert asha.post("/wallet/transfer?dry_run=yes", body).json()["errors"][0]["field"] == "dry_run"
     assert asha.balance == 70
+
+
+def test_a_transfer_asks_three_questions_beside_its_posting() -> None:
+    asha, ravi = holder(rupees=100), holder("Ravi Kumar")
+    asha.post("/wallet/transfer", {"to": ravi.email, "amount": "1"})
+    with CaptureQueriesContext(connections["default"]) as asked:
+        assert asha.post("/wallet/transfer", {"to": ravi.email, "amount": "1"}).status_code == 201
+    # Who is asking, who is paid, and how it looks afterwards.
+    assert len(asked) == 3, [query["sql"] for query in asked]
 
 
 def test_a_blocked_person_is_refused_at_the_next_call_and_nothing_is_kept() -> None:
