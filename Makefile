@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV_PYTHON := .venv/bin/python
 INSTALL := $(PYTHON) wallet_project/local/install.py
 .DEFAULT_GOAL := help
-.PHONY: help run test check clean requirements install-dev
+.PHONY: help run test check mutants clean requirements install-dev
 
 help: ## Show this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -20,6 +20,9 @@ test: install-dev ## Run the tests on real servers (ARGS="tests/ledger -x" for s
 
 check: install-dev ## Check format, lint, types, import contract, migrations and production's settings
 	@$(VENV_PYTHON) -m wallet_project.local.check
+
+mutants: install-dev ## Drop each guard of the money in a copy, and see a test turn red (ARGS="turnstile" for some of them)
+	@$(VENV_PYTHON) -m tests.mutants $(ARGS)
 
 install-dev:
 	@$(INSTALL) --dev

@@ -1,0 +1,241 @@
+"""
+The guards of the money, one by one, each with the edit that drops it and the tests that must then turn red.
+
+An edit that no longer finds its text fails the run: a guard that moved must be named here again.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+OUTCOMES: Final = "tests/ledger/test_posting_outcomes.py"
+FAILURES: Final = "tests/ledger/test_posting_failures.py"
+WITHIN: Final = "tests/ledger/test_guards_within.py"
+DATABASE: Final = "tests/ledger/test_posting_database_rules.py"
+IMMUTABLE: Final = "tests/ledger/test_immutability.py"
+LOCKS: Final = "tests/races/test_locks.py"
+RACES: Final = "tests/races/test_postings_at_once.py"
+TOPUPS: Final = "tests/payments/test_topups.py"
+
+RULES: Final = "ledger/migrations/0002_rules.py"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """`old` stands exactly once in `path`, and becomes `new`."""
+
+    path: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A guard that is dropped. At least one of `tests` must fail."""
+
+    guard: str
+    edits: tuple[Edit, ...]
+    tests: tuple[str, ...]
+
+
+def _without_trigger(table: str, *names: str) -> tuple[Edit, ...]:
+    """The trigger is made and then dropped, at the end of the migration that makes it."""
+    dropped = "".join(f"DROP TRIGGER {name} ON {table};\n" for name in names)
+    return (Edit(RULES, 'RIGHTS = f"""\n', f'RIGHTS = f"""\n{dropped}'),)
+
+
+_LOOK_UP: Final = Edit(
+    "ledger/walk.py",
+    "            known = self.keys.get((group.initiator, group.key.key))\n",
+    "            known = None\n",
+)
+_PRIMARY_KEY: Final = Edit(
+    RULES,
+    'KEYS = """\n',
+    'KEYS = """\nALTER TABLE ledger_idempotencykey DROP CONSTRAINT ledger_idempotencykey_pkey;\n',
+)
+
+MUTANTS: Final = (
+    Mutant(
+        "the row lock",
+        (
+            Edit(
+                "ledger/store.py",
+                "wallets = wallets.select_for_update(no_key=True)",
+                "wallets = wallets.all()",
+            ),
+        ),
+        (f"{LOCKS}::test_what_was_judged_stays_as_it_was_until_commit_even_when_nothing_moves",),
+    ),
+    Mutant(
+        "the row lock before the judgement",
+        (
+            Edit(
+                "ledger/store.py",
+                "wallets = wallets.select_for_update(no_key=True)",
+                "wallets = wallets.all()",
+            ),
+        ),
+        (f"{LOCKS}::test_nothing_is_judged_before_the_wallet_is_locked",),
+    ),
+    Mutant(
+        "the order of the locks (another one each time)",
+        (Edit("ledger/store.py", '.filter(pk__any_of=[0]).order_by("pk")', '.filter(pk__any_of=[0]).order_by("?")'),),
+        (f"{LOCKS}::test_locks_are_taken_from_the_lowest_wallet_up_however_they_are_asked_for_and_found",),
+    ),
+    Mutant(
+        "the order of the locks (left to the planner)",
+        (Edit("ledger/store.py", '.filter(pk__any_of=[0]).order_by("pk")', ".filter(pk__any_of=[0])"),),
+        (f"{LOCKS}::test_locks_are_taken_from_the_lowest_wallet_up_however_they_are_asked_for_and_found",),
+    ),
+    Mutant(
+        "the turnstile",
+        (
+            Edit(
+                "ledger/store.py",
+                "    cursor.execute(_TURNSTILE_ALONE if alone else _TURNSTILE_TOGETHER)\n",
+                "    del cursor, alone\n",
+            ),
+        ),
+        (f"{LOCKS}::test_a_list_waits_at_the_turnstile_before_it_has_locked_anything",),
+    ),
+    Mutant(
+        "the turnstile, as re-runs show",
+        (
+            Edit(
+                "ledger/store.py",
+                "    cursor.execute(_TURNSTILE_ALONE if alone else _TURNSTILE_TOGETHER)\n",
+                "    del cursor, alone\n",
+            ),
+        ),
+        (f"{RACES}::test_lists_of_two_hundred_hot_wallets_from_two_processes_do_not_run_in_vain",),
+    ),
+    Mutant(
+        "the key's look-up",
+        (_LOOK_UP,),
+        (f"{OUTCOMES}::test_the_same_key_and_request_replay_what_happened_the_first_time",),
+    ),
+    Mutant(
+        "the key's uniqueness",
+        (_PRIMARY_KEY,),
+        (f"{RACES}::test_one_key_in_two_postings_that_share_no_wallet_waits_for_the_first_and_is_then_known",),
+    ),
+    Mutant(
+        "the key's look-up and uniqueness",
+        (_LOOK_UP, _PRIMARY_KEY),
+        (f"{RACES}::test_one_key_sent_fifty_times_at_once_has_one_effect_and_forty_nine_replays",),
+    ),
+    Mutant(
+        "the balance trigger",
+        _without_trigger("ledger_ledgerentry", "entries_balance"),
+        (f"{DATABASE}::test_entries_that_do_not_balance_between_their_two_wallets_are_refused",),
+    ),
+    Mutant(
+        "the trigger on legs at birth",
+        _without_trigger("ledger_transaction", "transactions_have_their_legs_at_birth"),
+        (f"{DATABASE}::test_a_transaction_has_the_entries_of_its_status_or_is_refused",),
+    ),
+    Mutant(
+        "the trigger on legs at completion",
+        _without_trigger("ledger_transaction", "transactions_have_their_legs_at_completion"),
+        (f"{DATABASE}::test_a_promise_cannot_become_a_success_without_its_entries",),
+    ),
+    Mutant(
+        "the trigger on refunds",
+        _without_trigger("ledger_transaction", "refunds_stay_within"),
+        (f"{DATABASE}::test_refunds_stay_within_what_they_refund",),
+    ),
+    Mutant(
+        "the immutability of entries",
+        _without_trigger("ledger_ledgerentry", "entry_is_immutable"),
+        (f"{IMMUTABLE}::test_nothing_of_the_ledger_is_changed_by_the_owner",),
+    ),
+    Mutant(
+        "the immutability of entries while replica is played",
+        (Edit(RULES, "ALTER TABLE ledger_ledgerentry ENABLE ALWAYS TRIGGER entry_is_immutable;", ""),),
+        (f"{IMMUTABLE}::test_not_even_by_a_superuser_who_only_plays_replica",),
+    ),
+    Mutant(
+        "the immutability of transactions",
+        _without_trigger("ledger_transaction", "transaction_is_kept", "transaction_completes_once"),
+        (
+            f"{IMMUTABLE}::test_nothing_of_the_ledger_is_changed_by_the_owner",
+            f"{IMMUTABLE}::test_a_completed_transaction_is_fixed",
+        ),
+    ),
+    Mutant(
+        "the permanence of keys",
+        _without_trigger("ledger_idempotencykey", "key_is_kept", "key_is_fixed"),
+        (
+            f"{IMMUTABLE}::test_a_key_stands_for_one_request",
+            f"{IMMUTABLE}::test_nothing_of_the_ledger_is_changed_by_the_owner",
+        ),
+    ),
+    Mutant(
+        "the least balance",
+        (
+            Edit(
+                RULES,
+                'RIGHTS = f"""\n',
+                'RIGHTS = f"""\nALTER TABLE wallets_wallet DROP CONSTRAINT wallet_never_below_minimum;\n',
+            ),
+        ),
+        (f"{DATABASE}::test_nobody_but_the_system_owes_without_a_credit_line",),
+    ),
+    Mutant(
+        "that what is overwritten is what was read",
+        (Edit("ledger/store.py", " AND w.balance = n.was * 0.0001", ""),),
+        (f"{LOCKS}::test_a_balance_written_by_anybody_else_stops_the_posting",),
+    ),
+    Mutant(
+        "the look before COMMIT for a hidden error",
+        (Edit("ledger/posting.py", "                store.require_unbroken(connection)\n", ""),),
+        (f"{FAILURES}::test_a_companion_that_hides_a_database_error_does_not_get_a_posting_that_never_happened",),
+    ),
+    Mutant(
+        "the look after a COMMIT without an answer",
+        (
+            Edit(
+                "ledger/posting.py", "        if not self.doubtful:\n            return None\n", "        return None\n"
+            ),
+        ),
+        (f"{FAILURES}::test_a_cut_at_commit_has_one_effect_and_the_first_answer",),
+    ),
+    Mutant(
+        "the router to the posting connection",
+        (
+            Edit(
+                "wallet_project/kernel/database.py",
+                '        return POSTING if is_posting() else "default"\n',
+                '        return "default"\n',
+            ),
+        ),
+        (f"{WITHIN}::test_a_companion_that_refuses_takes_the_money_and_the_key_back_with_it",),
+    ),
+    Mutant(
+        "the refusal to post inside a transaction",
+        (Edit("ledger/posting.py", "    require_no_transaction()\n", ""),),
+        (f"{WITHIN}::test_posting_refuses_to_start_inside_an_atomic_block_of_any_alias",),
+    ),
+    Mutant(
+        "the webhook's signature",
+        (
+            Edit(
+                "payments/webhooks.py",
+                "    if not speaker.is_genuine_webhook(body=body, signature=signature):\n",
+                "    if False:\n",
+            ),
+        ),
+        (f"{TOPUPS}::test_a_webhook_with_a_wrong_signature_is_not_kept_and_an_older_secret_is_accepted",),
+    ),
+    Mutant(
+        "the signature of the payer's return",
+        (
+            Edit(
+                "payments/gateways/razorpay.py",
+                '        return _is_signature(self._key_secret, f"{order_id}|{payment_id}".encode(), signature)\n',
+                "        return True\n",
+            ),
+        ),
+        (f"{TOPUPS}::test_nothing_is_credited_for_a_wrong_signature_or_somebody_elses_order",),
+    ),
+)
