@@ -41,7 +41,7 @@ def test_every_call_of_the_contract_is_documented(schema: dict[str, Any]) -> Non
         "POST /wallet/pay",
         "GET /wallet/payee",
         "GET /transactions",
-        "GET /transactions/{transaction}",
+        "GET /transactions/{id}",
         "POST /webhooks/razorpay",
     }
     assert contract <= set(operations(schema))
