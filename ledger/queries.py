@@ -19,6 +19,7 @@ from django.db import connection
 
 from accounts.models import User
 from ledger.models import LedgerEntry, Transaction
+from wallet_project.kernel.database import read_prepared
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id, public_id
 from wallet_project.kernel.money import Money
@@ -222,9 +223,12 @@ def own_entries(*, user: User, pk: int) -> list[SeenEntry]:
 
 def _see(user: User, which: str, value: object, wanted: str | None) -> SeenTransaction:
     uuid = None if wanted is None else parse_public_id(Wallet.PREFIX, wanted)
-    rows = []
+    rows: list[SeenTransaction] = []
     if wanted is None or uuid is not None:
-        rows = _read(_ONE.format(which=which), {"which": value, "person": user.pk, "uuid": uuid})
+        found = read_prepared(
+            _DETAILS.format(page=_ONE.format(which=which)), {"which": value, "person": user.pk, "uuid": uuid}
+        )
+        rows = [_seen(row) for row in found]
     if not rows:
         raise Refusal("not_found", "There is no such transaction.")
     return rows[0]
@@ -272,6 +276,7 @@ def _place_of(cursor: str, wallet: Wallet) -> tuple[datetime, int]:
 
 
 def _read(page: str, parameters: Mapping[str, Any]) -> list[SeenTransaction]:
+    """Not prepared: where a page lies decides how it is best read."""
     with connection.cursor() as cursor:
         cursor.execute(_DETAILS.format(page=page), parameters)
         return [_seen(row) for row in cursor.fetchall()]

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Final, Literal, TypeVar
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Case, IntegerField, QuerySet, When
 from django.db.models.functions import Now
 
 from accounts.models import User
+from wallet_project.kernel.database import read_prepared
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id
 from wallet_project.kernel.money import Money
@@ -121,9 +121,7 @@ def holdings(*, user: User, how: How, value: str | UUID) -> tuple[list[Holding],
     Everything that a payment between two people asks about them, in one query: `user`'s wallets, and those of
     whoever `value` belongs to (empty when it is nobody's). Open ones first.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_HOLDINGS.format(owner=_OWNERS[how]), {"person": user.pk, "value": value})
-        rows = cursor.fetchall()
+    rows = read_prepared(_HOLDINGS.format(owner=_OWNERS[how]), {"person": user.pk, "value": value})
     own = [Holding(*row[1:]) for row in rows if row[1] == user.pk]
     others = [Holding(*row[1:]) for row in rows if row[1] == row[0]]
     return own, others
