@@ -16,6 +16,7 @@ from wallet_project.local.state import free_port, is_free
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 START_SECONDS: Final = 120.0
+_LEASHED: Final = (sys.executable, "-I", "-S", leash.__file__, "--")
 _POLL_SECONDS: Final = 0.05
 
 
@@ -77,7 +78,8 @@ class Run:
         environment = clean_environment(**{**self.variables, **own})
         with self._output.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "wallet_project.local", "run"],
+                # As `make run` does it: on a leash, so that a killed test run takes the whole system along.
+                [*_LEASHED, sys.executable, "-m", "wallet_project.local", "run"],
                 cwd=CHECKOUT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
