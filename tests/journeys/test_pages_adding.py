@@ -113,11 +113,12 @@ def test_what_was_not_paid_waits_and_asking_again_says_so(asha: Holder, sandbox:
 
 def test_nobody_asks_about_or_sees_another_persons_top_up(asha: Holder, sandbox: Sandbox) -> None:
     browser, zoya = Browser(asha.user), Browser(holder("Zoya Khan").user)
-    order_of(browser.send(browser.open("/add").form, amount="500"), sandbox)
+    sandbox.pay(order_of(browser.send(browser.open("/add").form, amount="500"), sandbox), "success@razorpay")
     (add,) = adds_of(asha)
     form = browser.open(f"/receipts/{add.public_id}").form
     form.fields["csrfmiddlewaretoken"] = zoya.open("/add").form.fields["csrfmiddlewaretoken"]
     assert zoya.follow(zoya.send(form)).status == 404
+    assert asha.balance == 0
 
 
 def test_a_gateway_out_of_reach_keeps_the_key_and_trying_again_goes_on(asha: Holder, sandbox: Sandbox) -> None:
