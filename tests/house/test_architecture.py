@@ -52,6 +52,9 @@ ROW_LOCKS: Final = {
 }
 # About four hundred: who needs a few more is told when it becomes many.
 LONGEST_FILE_LINES: Final = 450
+LONGER_FILES: Final = {
+    "tests/payments/test_topups.py": "one sandbox and one order's whole life, told in its order",
+}
 FORBIDDEN_NAMES: Final = {"utils", "helpers", "common", "services", "misc", "signals"}
 NEAR_MONEY: Final = ("wallets", "ledger", "payments")
 
@@ -214,8 +217,9 @@ def test_what_disarms_django_stands_only_where_it_is_listed(name: str) -> None:
     listed = {
         "mark_safe": set(),
         "SafeString": set(),
-        # The gateway posts its callback from another site, and trusts nothing but the signature.
-        "csrf_exempt": {"payments/callbacks.py"},
+        # The gateway posts its callback from another site, and nothing but its signature is trusted; health takes no
+        # POST at all, and says so rather than ask for a form's token.
+        "csrf_exempt": {"payments/callbacks.py", "wallet_project/health.py"},
     }[name]
     found = {path for path in production_modules() if any(part.endswith(f".{name}") for part in imports_of(path))}
 
@@ -229,7 +233,7 @@ def test_no_file_is_too_long() -> None:
         if len(text_of(path).splitlines()) > LONGEST_FILE_LINES
     }
 
-    assert long == set()
+    assert long == set(LONGER_FILES)
 
 
 def test_no_drawer_for_odds_and_ends() -> None:
