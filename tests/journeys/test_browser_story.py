@@ -223,7 +223,9 @@ def test_a_refused_payment_can_be_tried_again_and_the_receipt_says_what_happened
     assert asha.history() == ["Money added +₹500.00"]
 
 
-def test_every_page_fits_a_small_telephone(browser: Browser, running_wallet: Run) -> None:
+def test_every_page_fits_a_small_telephone_has_one_heading_and_labels_its_fields(
+    browser: Browser, running_wallet: Run
+) -> None:
     context = browser.new_context(base_url=running_wallet.base_url, viewport={"width": 320, "height": 640})
     page = context.new_page()
     stranger = ["/", "/register", "/sign-in", "/verify", "/nowhere", "/dev/inbox"]
@@ -235,6 +237,9 @@ def test_every_page_fits_a_small_telephone(browser: Browser, running_wallet: Run
         page.goto(path)
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 320, f"{path} is {width} wide"
+        for field in page.locator("input:not([type=hidden]), select, textarea").all():
+            assert field.evaluate("field => field.labels.length") == 1, f"a field of {path} has no label"
+        assert page.locator("h1").count() == 1, path
     page.goto("/")
     page.locator(".line").first.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
