@@ -19,6 +19,7 @@ from tests.environment import Database
 from tests.ledger.factories import Member, asha, clearing, fund, gateway_actor, group, meera, ravi, transfer
 from tests.ledger.proofs import assert_books_hold
 from wallet_project.kernel.ids import public_id
+from wallet_project.kernel.money import BOUND
 from wallets.models import Wallet
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -174,6 +175,28 @@ def test_a_fact_for_a_closed_wallet_goes_to_suspense_and_is_logged() -> None:
     found = Transaction.objects.get(pk=transaction)
     assert (found.to_wallet_id, found.metadata) == (suspense, {"intended_wallet": str(person.wallet.pk)})
     assert [line["transactions"] for line in lines if line["event"] == "posting.diverted_to_suspense"] == [[found.pk]]
+
+
+def test_a_fact_that_would_take_a_balance_past_the_bound_goes_to_suspense() -> None:
+    rich = asha(currency="JPY")
+    fund(rich.wallet, BOUND - 1000)
+    promotions = system_wallet(Wallet.Purpose.PROMOTIONS, "JPY")
+
+    def given(amount: int) -> Outcome:
+        gift = Movement(
+            type="ADJUSTMENT",
+            amount=Decimal(amount),
+            currency="JPY",
+            from_wallet=promotions,
+            to_wallet=rich.wallet.pk,
+            fact=True,
+        )
+        return post([Group(initiator=gateway_actor().pk, movements=(gift,))])[0]
+
+    assert (given(999).diverted, rich.balance) == ((), BOUND - 1)
+    over = given(1)
+    assert (over.kind, over.diverted, rich.balance) == ("posted", over.transactions, BOUND - 1)
+    assert Wallet.objects.get(pk=system_wallet(Wallet.Purpose.SUSPENSE, "JPY")).balance == 1
 
 
 def test_only_the_fact_that_cannot_land_is_diverted_from_its_list() -> None:

@@ -5,6 +5,7 @@ Database plumbing that knows no app: which connection, which role, which lock.
 write of that thread goes through it, so that a companion row cannot commit elsewhere.
 """
 
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.db import connections, transaction
+from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.migrations.operations import RunSQL
 from django.db.models import Model
 
@@ -140,3 +142,23 @@ def give_back_connection() -> None:
     if connection.in_atomic_block:
         raise RuntimeError("Nobody waits for the network inside a transaction.")
     connection.close()
+
+
+_inherited: list[object] = []
+
+
+def _forget_inherited_connections() -> None:
+    """
+    A forked child speaks on none of its parent's connections: two would share one session and its transaction.
+
+    Nor may it close them, so they are kept, unused, until it ends.
+    """
+    pools = DatabaseWrapper._connection_pools  # type: ignore[attr-defined]  # by alias
+    _inherited.extend(pools.values())
+    pools.clear()
+    for wrapper in connections.all(initialized_only=True):
+        _inherited.append(wrapper.connection)
+        wrapper.connection = None
+
+
+os.register_at_fork(after_in_child=_forget_inherited_connections)
