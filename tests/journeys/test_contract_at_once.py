@@ -8,10 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import pytest
 import requests
 
 from tests.journeys.contract import Person, created, fresh_key, signed, transaction
 from tests.running import Run
+
+pytestmark = pytest.mark.runner
 
 KEYS: Final = 50
 CALLERS: Final = 64

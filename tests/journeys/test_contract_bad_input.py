@@ -10,6 +10,8 @@ import pytest
 
 from tests.journeys.contract import Api, Person, created, fresh_email, fresh_key, problem
 
+pytestmark = pytest.mark.runner
+
 POSTS: Final = (
     "/auth/register", "/auth/verify", "/auth/verify/resend", "/auth/token", "/auth/token/refresh", "/auth/logout",
     "/wallet/add", "/wallet/add/confirm", "/wallet/transfer", "/wallet/pay",

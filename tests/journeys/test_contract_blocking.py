@@ -8,6 +8,8 @@ import requests
 
 from tests.journeys.contract import DEMO_PASSWORD, PASSWORD, Api, Person, created, fresh_key, problem, refusal
 
+pytestmark = pytest.mark.runner
+
 
 class Desk:
     """Dev's browser: it signs in with its form's token, searches, and presses what the page offers."""

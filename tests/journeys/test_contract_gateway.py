@@ -14,6 +14,8 @@ import requests
 from tests.journeys.contract import Api, Person, fresh_key, inr, problem, signed, transaction
 from tests.running import Run
 
+pytestmark = pytest.mark.runner
+
 
 def started(person: Person, amount: str = "50") -> tuple[str, str]:
     """A new ADD: its transaction's id and its order's."""

@@ -7,6 +7,8 @@ import requests
 
 from tests.journeys.contract import Api, Person, created, fresh_email, fresh_key, problem, refusal, signed
 
+pytestmark = pytest.mark.runner
+
 
 def replayed(answer: requests.Response, status: int) -> Any:
     assert answer.status_code == status, answer.text

@@ -1,5 +1,6 @@
 """api.md, "Identity": who somebody is, from outside."""
 
+import pytest
 import requests
 
 from tests.journeys.contract import (
@@ -14,6 +15,8 @@ from tests.journeys.contract import (
     moment,
     problem,
 )
+
+pytestmark = pytest.mark.runner
 
 
 def shape(answer: requests.Response) -> dict[str, set[str]]:

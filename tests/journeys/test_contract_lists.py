@@ -8,6 +8,8 @@ import pytest
 
 from tests.journeys.contract import Api, Person, created, inr, moment, problem, refusal, transaction
 
+pytestmark = pytest.mark.runner
+
 
 @pytest.fixture
 def busy_asha(rich_asha: Person, ravi: Person) -> Person:

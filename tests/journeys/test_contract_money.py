@@ -20,6 +20,8 @@ from tests.journeys.contract import (
     transaction,
 )
 
+pytestmark = pytest.mark.runner
+
 MALFORMED_AMOUNTS = (
     "0", "0.00", "-1", "+1", "1e3", "NaN", "Infinity", "1.001", "1.", ".5", "", " ", "  ", "5.00 ", " 5.00", "5.00\n",
     "1_0", "1,000", "१०", "１", "٣", "0x10", "₹5", "1" * 40, "1" * 16, "1.00.00", "5 00", "5\t", "null", 5, 5.0, 0, -1,

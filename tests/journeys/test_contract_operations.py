@@ -2,11 +2,14 @@
 
 from typing import Any, Final
 
+import pytest
 import requests
 import yaml
 
 from tests.journeys.contract import Api, Person, problem
 from tests.running import Run
+
+pytestmark = pytest.mark.runner
 
 # Every call of api.md that this version has.
 CALLS: Final = {
@@ -90,6 +93,16 @@ def test_no_query_or_accept_header_changes_the_language_spoken(api: Api, asha: P
     for accept in ("*/*", "application/json", "text/html, application/json;q=0.1"):
         assert api.get("/me", headers={**asha.headers(), "Accept": accept}).status_code == 200
     problem(api.get("/me", headers={**asha.headers(), "Accept": "text/html"}), 406, "not_acceptable")
+
+
+def test_a_host_that_is_not_ours_is_a_problem_too(api: Api) -> None:
+    for path in ("/api/v1/me", "/health/live"):
+        problem(api.at_root("GET", path, headers={"Host": "evil.example"}), 400, "invalid")
+
+
+def test_no_answer_about_anybody_is_kept_by_a_cache(api: Api, asha: Person) -> None:
+    for answer in (asha.get("/me"), asha.get("/wallet/balance"), asha.get("/transactions"), api.get("/me")):
+        assert answer.headers["Cache-Control"] == "no-store"
 
 
 def schema_of(api: Api) -> dict[str, Any]:

@@ -4,8 +4,12 @@ import subprocess
 import sys
 from decimal import Decimal
 
+import pytest
+
 from tests.journeys.contract import Person, created
 from tests.running import CHECKOUT, Run
+
+pytestmark = pytest.mark.runner
 
 
 def test_the_ledger_proves_itself(running_wallet: Run, asha: Person, ravi: Person) -> None:

@@ -17,6 +17,7 @@ log = structlog.get_logger("wallet.http")
 _CHUNK: Final = 64 * 1024
 # Beyond this we stop reading and close: a client that sends gigabytes is not waiting for an answer.
 _MOST_DRAINED_BYTES: Final = 32 * 1024 * 1024
+_CODES_OF_PAGES: Final = {400: "invalid", 404: "not_found", 405: "method_not_allowed", 500: "internal_error"}
 
 
 class RequestContextMiddleware:
@@ -33,13 +34,8 @@ class RequestContextMiddleware:
         started = time.perf_counter()
         try:
             response = self.get_response(request)
-            if response.status_code in (404, 405, 500) and _is_for_programs(request) and not _is_problem(response):
-                # Django's own pages (an unknown path, a wrong method, a crash) become problems under the API.
-                code = {404: "not_found", 405: "method_not_allowed", 500: "internal_error"}[response.status_code]
-                allowed = response.headers.get("Allow")
-                response = problem_response(Refusal(code))
-                if allowed is not None:
-                    response["Allow"] = allowed
+            if _is_for_programs(request):
+                response = _for_programs(response)
             _drain(request)
             response["X-Request-ID"] = chosen
             log.info(
@@ -57,6 +53,18 @@ class RequestContextMiddleware:
         if not _is_for_programs(request):
             return None
         return unexpected_problem(exception)
+
+
+def _for_programs(response: HttpResponse) -> HttpResponse:
+    """Django's own pages (a host not ours, an unknown path, a wrong method, a crash) as problems; nothing is cached."""
+    code = _CODES_OF_PAGES.get(response.status_code)
+    if code is not None and not _is_problem(response):
+        allowed = response.headers.get("Allow")
+        response = problem_response(Refusal(code))
+        if allowed is not None:
+            response["Allow"] = allowed
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
 
 
 def drain_if_too_large(request: HttpRequest) -> None:
