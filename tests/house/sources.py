@@ -1,7 +1,7 @@
 """The project's own source, as the house tests read it."""
 
 import ast
-import subprocess
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -16,15 +16,12 @@ NOT_PRODUCTION: Final = ("payments/sandbox/", "wallet_project/local/")
 
 @cache
 def files(*suffixes: str) -> tuple[str, ...]:
-    """Paths, from the checkout's root, of the files that belong to the project and end in one of `suffixes`."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
-    return tuple(sorted(path for path in set(listed) if path.endswith(suffixes) and (CHECKOUT / path).is_file()))
+    """Paths, from the checkout's root, of the files that end in one of `suffixes`. Hidden directories are not ours."""
+    found = []
+    for directory, inner, names in os.walk(CHECKOUT):
+        inner[:] = [name for name in inner if not name.startswith(".") and name != "__pycache__"]
+        found += [str((Path(directory) / name).relative_to(CHECKOUT)) for name in names if name.endswith(suffixes)]
+    return tuple(sorted(found))
 
 
 def production_modules(*, migrations: bool = False) -> list[str]:
