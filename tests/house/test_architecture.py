@@ -52,6 +52,7 @@ ROW_LOCKS: Final = {
 }
 # About four hundred: who needs a few more is told when it becomes many.
 LONGEST_FILE_LINES: Final = 450
+LONGEST_FUNCTION_LINES: Final = 60
 LONGER_FILES: Final = {
     "tests/payments/test_topups.py": "one sandbox and one order's whole life, told in its order",
 }
@@ -234,6 +235,17 @@ def test_no_file_is_too_long() -> None:
     }
 
     assert long == set(LONGER_FILES)
+
+
+def test_every_function_fits_a_screen() -> None:
+    long = [
+        f"{path}: {node.name}"
+        for path in production_modules()
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION_LINES
+    ]
+
+    assert long == []
 
 
 def test_no_drawer_for_odds_and_ends() -> None:
