@@ -16,7 +16,7 @@ from wallet_project.local.home import Home, HomeError
 from wallet_project.local.install import _pinned
 from wallet_project.local.output import Output, _Follower
 from wallet_project.local.state import State, free_port, is_free
-from wallet_project.local.supervision import Program, configuration
+from wallet_project.local.supervision import Program, application_programs, configuration
 
 
 def test_what_is_remembered_is_read_again_and_by_its_owner_only(tmp_path: Path) -> None:
@@ -113,6 +113,21 @@ def test_a_leashed_process_does_not_begin_when_its_parent_has_gone(tmp_path: Pat
     assert late.returncode != 0
     assert b"parent ended" in late.stderr
     assert not (tmp_path / "begun").exists()
+
+
+def test_no_process_of_the_wallet_is_given_the_superusers_password(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.take()
+    home.env_file.write_text("DATABASE_SUPERUSER_URL=postgresql://from-the-file\nDATABASE_URL=postgresql://app\n")
+    leash.write_record(path=str(home.run / "supervisord.json"), stop_signal="SIGTERM")  # we are its parent here
+    environ = {**os.environ, "DATABASE_SUPERUSER_URL": "postgresql://from-the-caller"}
+    programs = application_programs(home=home, port=1)
+    assert {program.name for program in programs} == {"web", "worker", "beat", "sandbox"}
+    for program in programs:
+        instead = [*program.command[: list(program.command).index("--")], "--", "env"]
+        seen = subprocess.run(instead, capture_output=True, text=True, check=True, env=environ).stdout
+        assert "DATABASE_URL=postgresql://app\n" in seen
+        assert "SUPERUSER" not in seen
 
 
 def test_a_leashed_process_ends_with_its_parent(tmp_path: Path) -> None:

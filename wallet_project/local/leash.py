@@ -221,6 +221,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--record", help="file that remembers this process")
     parser.add_argument("--environment", help="file of KEY=value lines to add")
+    parser.add_argument("--without", action="append", default=[], help="a variable that the command must not see")
     parser.add_argument("--parent", type=int, help="the pid to be tied to, if not whatever the parent is by now")
     parser.add_argument("--parent-record", help="a file whose process to be tied to")
     parser.add_argument("--stop-signal", default="SIGTERM", help="sent to the command when its parent ends")
@@ -246,6 +247,8 @@ def main(arguments: list[str]) -> None:
         mark = write_record(path=options.record, stop_signal=options.stop_signal)
     if options.environment:
         os.environ.update(read_environment(options.environment))
+    for name in options.without:
+        os.environ.pop(name, None)
     if options.record:
         os.environ[MARK] = mark
     if options.not_as_root and os.geteuid() == 0:

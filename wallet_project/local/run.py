@@ -193,6 +193,7 @@ def _prepare_database(home: Home) -> None:
         record=home.run / "prepare.json",
         stop_signal="SIGTERM",
         environment=home.env_file,
+        without=variables.FOR_PEOPLE,
     )
     with (home.logs / "prepare.log").open("ab") as log:
         done = subprocess.run(  # noqa: S603

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -58,17 +58,19 @@ def leashed(
     stop_signal: str,
     parent_record: Path | None = None,
     environment: Path | None = None,
+    without: Iterable[str] = (),
     not_as_root: bool = False,
 ) -> list[str]:
     """
     `command` as run through `leash.py`: recorded, and never as root where that is refused.
 
-    It is tied to this process, or to the one in `parent_record`.
+    It is tied to this process, or to the one in `parent_record`. It does not see the variables in `without`.
     """
     options = ["--record", str(record), "--stop-signal", stop_signal]
     options += ["--parent-record", str(parent_record)] if parent_record else ["--parent", str(os.getpid())]
     if environment is not None:
         options += ["--environment", str(environment)]
+    options += [f"--without={name}" for name in without]
     if not_as_root:
         options.append("--not-as-root")
     return [sys.executable, "-I", "-S", str(LEASH), *options, "--", *command]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from wallet_project.local import leash
+from wallet_project.local import leash, variables
 from wallet_project.local.home import Home
 from wallet_project.local.servers import HOST, Server, ServerError, leashed
 from wallet_project.local.state import State, write_privately
@@ -89,6 +89,7 @@ def application_programs(*, home: Home, port: int) -> list[Program]:
                     stop_signal="SIGQUIT" if name == "worker" else "SIGTERM",
                     parent_record=_record(home),
                     environment=home.env_file,
+                    without=variables.FOR_PEOPLE,
                 ),
                 stop_signal="SIGTERM",
                 stop_seconds=2,

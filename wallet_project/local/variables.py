@@ -18,6 +18,8 @@ from wallet_project.local.state import State
 
 # Names this very file, so that a value which came from sourcing it is not taken for somebody's own choice.
 SOURCE: Final = "WALLET_ENV_FILE"
+# They stand in the file for people and tests; no process of the wallet sees them.
+FOR_PEOPLE: Final = ("DATABASE_SUPERUSER_URL",)
 _DATABASES: Final = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_AUDITOR_URL")
 # What a person decides; everything else in the file belongs to the home that wrote it.
 _CHOICES: Final = ("WALLET_", "EMAIL_", "SMS_")
@@ -79,7 +81,6 @@ def server_urls(servers: Mapping[str, Postgres | Valkey | Kafka]) -> dict[str, s
                 "DATABASE_URL": server.url("wallet_app"),
                 "DATABASE_OWNER_URL": server.url("wallet_owner"),
                 "DATABASE_AUDITOR_URL": server.url("wallet_auditor"),
-                # For people and tests only; no process of the wallet reads it.
                 "DATABASE_SUPERUSER_URL": server.url(server.superuser),
             }
         elif isinstance(server, Valkey):
@@ -137,7 +138,7 @@ def settings_of(*, home: Path, port: int, state: State, given: Mapping[str, str]
 
 def given_urls(given: Mapping[str, str]) -> dict[str, str]:
     """The servers that the caller brought along."""
-    names = (*_DATABASES, "DATABASE_SUPERUSER_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS")
+    names = (*_DATABASES, *FOR_PEOPLE, "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS")
     return {name: given[name] for name in names if name in given}
 
 
