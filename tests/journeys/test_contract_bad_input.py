@@ -167,5 +167,6 @@ def test_unknown_fields_and_wrong_types_move_nothing(rich_asha: Person, ravi: Pe
         told = problem(rich_asha.transfer(ravi.address, "1", note=note), 400, "invalid")
         assert told["errors"][0]["field"] == "note"
     assert rich_asha.balance == "1000.00"
+    assert created(rich_asha.transfer(ravi.address, "1", note=None))["note"] == ""
     kept = created(rich_asha.transfer(ravi.address, "1", note="<b>ਪੰਜਾਬੀ 🪔</b> \"'; DROP TABLE"))
     assert kept["note"] == "<b>ਪੰਜਾਬੀ 🪔</b> \"'; DROP TABLE"

@@ -112,10 +112,10 @@ def test_fifteen_digits_are_well_formed_and_past_the_limit(rich_asha: Person, ra
     assert rich_asha.balance == "1000.00"
 
 
-@pytest.mark.parametrize("canonical", ["5", "5.0", "5.00", "005.00", "000000000000005"])
-def test_every_spelling_of_five_rupees_is_five_rupees(canonical: str, asha: Person, ravi: Person) -> None:
-    failed = refusal(asha.transfer(ravi.wallet, canonical, currency="INR"), "insufficient_funds")
-    assert asha.get(f"/transactions/{failed}").json()["amount"] == inr("5.00")
+def test_every_spelling_of_five_rupees_is_five_rupees(asha: Person, ravi: Person) -> None:
+    for spelling in ("5", "5.0", "5.00", "005.00", "000000000000005"):
+        failed = refusal(asha.transfer(ravi.wallet, spelling, currency="INR"), "insufficient_funds")
+        assert asha.get(f"/transactions/{failed}").json()["amount"] == inr("5.00")
 
 
 def test_a_refusal_is_in_the_history_of_whoever_asked_and_in_nobody_elses(rich_asha: Person, ravi: Person) -> None:
