@@ -63,7 +63,7 @@ KEPT_REFUSALS: Final = (
     "same_wallet",
     "currency_mismatch",
 )
-MONEY_PROBLEMS: Final = (*BODY_PROBLEMS, *TOKEN_PROBLEMS, *KEY_PROBLEMS, *KEPT_REFUSALS, "not_found", "busy")
+MONEY_PROBLEMS: Final = (*BODY_PROBLEMS, *TOKEN_PROBLEMS, *KEY_PROBLEMS, *KEPT_REFUSALS, "not_found")
 
 
 class MoneyView(APIView):
@@ -170,9 +170,7 @@ class ConfirmView(APIView):
         request=ConfirmRequest,
         responses={
             200: TransactionAnswer,
-            **problems(
-                *BODY_PROBLEMS, *TOKEN_PROBLEMS, "not_found", "signature_invalid", "gateway_unavailable", "busy"
-            ),
+            **problems(*BODY_PROBLEMS, *TOKEN_PROBLEMS, "not_found", "signature_invalid", "gateway_unavailable"),
         },
         tags=["Money"],
     )

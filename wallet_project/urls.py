@@ -4,6 +4,8 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+handler500 = "wallet_project.kernel.middleware.error_page"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("wallet_project.health")),
     path("", include("accounts.page_urls")),

@@ -1,5 +1,6 @@
 """Gives every request an id, an access event in the log, and a bound on its body."""
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Final
@@ -7,10 +8,12 @@ from typing import Final
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.template.loader import get_template
+from django.views.defaults import server_error
 
 from wallet_project.kernel.context import choose_request_id, request_id
 from wallet_project.kernel.errors import Refusal
-from wallet_project.kernel.problems import problem_response, unexpected_problem
+from wallet_project.kernel.problems import database_busy, problem_response, unexpected_problem
 
 log = structlog.get_logger("wallet.http")
 
@@ -53,6 +56,22 @@ class RequestContextMiddleware:
         if not _is_for_programs(request):
             return None
         return unexpected_problem(exception)
+
+
+def error_page(request: HttpRequest) -> HttpResponse:
+    """
+    Django's `handler500`: also for what is raised where no view is, such as a session that cannot be saved.
+
+    Rendered without the request: whether somebody is signed in would be asked of the very database that is gone.
+    """
+    busy = database_busy(sys.exception())
+    if busy is None:
+        return server_error(request)
+    if _is_for_programs(request):
+        return problem_response(busy)
+    page = HttpResponse(get_template("503.html").render(), status=busy.status)
+    page["Retry-After"] = str(busy.retry_after_seconds)
+    return page
 
 
 def _for_programs(response: HttpResponse) -> HttpResponse:

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+import django.db
+import psycopg
 import structlog
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse, JsonResponse
@@ -15,6 +17,7 @@ from wallet_project.kernel.errors import CODES, Refusal
 log = structlog.get_logger("wallet.problems")
 
 MEDIA_TYPE: Final = "application/problem+json"
+RETRY_AFTER_SECONDS: Final = 1
 _DRF_CODES: Final[dict[type[exceptions.APIException], str]] = {
     exceptions.ParseError: "parse_error",
     exceptions.AuthenticationFailed: "token_invalid",
@@ -50,10 +53,25 @@ def problem_response(refusal: Refusal) -> HttpResponse:
     return response
 
 
+def database_busy(exception: BaseException | None) -> Refusal | None:
+    """
+    `busy`, where the database gave up or is gone: a lock's or a statement's time-out, an exhausted pool, a lost
+    connection, a deadlock. None of them is a bug of ours, and the same request may be sent again.
+    """
+    if not isinstance(exception, django.db.OperationalError | psycopg.OperationalError):
+        return None
+    driver = exception if isinstance(exception, psycopg.Error) else exception.__cause__
+    # Its text may name hosts and rows.
+    log.error("database.unavailable", reason=type(driver or exception).__name__)
+    return Refusal("busy", retry_after_seconds=RETRY_AFTER_SECONDS)
+
+
 def unexpected_problem(exception: Exception) -> HttpResponse:
-    """A bug: logged loudly with its trace, answered without it."""
-    log.error("http.crash", exc_info=exception)
-    return problem_response(Refusal("internal_error"))
+    """A database that is busy; or else a bug, logged loudly with its trace and answered without it."""
+    busy = database_busy(exception)
+    if busy is None:
+        log.error("http.crash", exc_info=exception)
+    return problem_response(busy or Refusal("internal_error"))
 
 
 def exception_handler(exception: Exception, context: dict[str, Any]) -> Response | None:
@@ -96,7 +114,7 @@ def _as_refusal(exception: Exception) -> Refusal | None:
                     detail = "The body is not valid JSON."
                 wait = getattr(exception, "wait", None)
                 return Refusal(code, detail, retry_after_seconds=None if wait is None else int(wait) + 1)
-    return None
+    return database_busy(exception)
 
 
 def _flatten(field: str, details: Any) -> Any:
