@@ -40,7 +40,8 @@ class Journal:
 
     @property
     def unknown(self) -> set[str]:
-        return self.sent - self.done.keys() - self.told.keys()
+        """Without an answer, or told that the wallet was busy: which may come after it was done."""
+        return self.sent - self.done.keys()
 
     def read(self, path: Path) -> None:
         for line in path.read_text().splitlines():
@@ -133,7 +134,6 @@ def test_every_acknowledged_transfer_outlives_ten_kills_of_everything(wallet: Ru
         # The unknown: not at all, or once.
         assert {effects.get(key, 0) for key in journal.unknown} <= {0, 2}
         assert set(journal.told.values()) <= {"503"}
-        assert not journal.told.keys() & effects.keys()
 
     for sender, payee in (CAST, CAST[::-1]):
         journal, access = journals[sender], token(wallet, sender)
