@@ -33,13 +33,8 @@ ALTER TABLE ledger_idempotencykey ADD CONSTRAINT key_fingerprint_is_a_hash CHECK
 """
 
 ENTRIES = """
-CREATE FUNCTION ledger_is_immutable() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION '% of % is refused: the ledger only grows', TG_OP, TG_TABLE_NAME
-        USING ERRCODE = 'restrict_violation';
-END $$;
 CREATE TRIGGER entry_is_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_ledgerentry
-    FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_immutable();
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the ledger only grows');
 ALTER TABLE ledger_ledgerentry ENABLE ALWAYS TRIGGER entry_is_immutable;
 
 CREATE FUNCTION entries_balance() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -71,13 +66,8 @@ ALTER TABLE ledger_ledgerentry ENABLE ALWAYS TRIGGER entries_balance;
 """
 
 TRANSACTIONS = """
-CREATE FUNCTION transaction_is_kept() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION '% of % is refused: the ledger only grows', TG_OP, TG_TABLE_NAME
-        USING ERRCODE = 'restrict_violation';
-END $$;
 CREATE TRIGGER transaction_is_kept BEFORE DELETE OR TRUNCATE ON ledger_transaction
-    FOR EACH STATEMENT EXECUTE FUNCTION transaction_is_kept();
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the ledger only grows');
 ALTER TABLE ledger_transaction ENABLE ALWAYS TRIGGER transaction_is_kept;
 
 CREATE FUNCTION transaction_completes_once() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -150,13 +140,8 @@ ALTER TABLE ledger_transaction ENABLE ALWAYS TRIGGER refunds_stay_within;
 """
 
 KEYS = """
-CREATE FUNCTION key_is_kept() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION '% of % is refused: keys are kept for ever', TG_OP, TG_TABLE_NAME
-        USING ERRCODE = 'restrict_violation';
-END $$;
 CREATE TRIGGER key_is_kept BEFORE DELETE OR TRUNCATE ON ledger_idempotencykey
-    FOR EACH STATEMENT EXECUTE FUNCTION key_is_kept();
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('keys are kept for ever');
 ALTER TABLE ledger_idempotencykey ENABLE ALWAYS TRIGGER key_is_kept;
 
 CREATE FUNCTION key_is_fixed() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -193,7 +178,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("ledger", "0001_initial"),
         ("wallets", "0002_currencies_and_rules"),
-        ("kernel", "0002_outboxevent"),
+        ("kernel", "0003_refuse_change"),
     ]
 
     operations = [

@@ -179,8 +179,8 @@ def test_the_application_cannot_touch_the_rules(roles: Roles, table: str, statem
     "statement",
     [
         "DROP TRIGGER entry_is_immutable ON ledger_ledgerentry",
-        "DROP FUNCTION ledger_is_immutable() CASCADE",
-        "CREATE OR REPLACE FUNCTION ledger_is_immutable() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "DROP FUNCTION refuse_change() CASCADE",
+        "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
         "SET session_replication_role = replica",
         "SET SESSION AUTHORIZATION wallet_owner",
         "SET ROLE wallet_owner",

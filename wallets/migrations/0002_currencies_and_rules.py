@@ -35,13 +35,8 @@ CREATE TRIGGER wallet_born_empty BEFORE INSERT ON wallets_wallet
     FOR EACH ROW EXECUTE FUNCTION wallet_born_empty();
 ALTER TABLE wallets_wallet ENABLE ALWAYS TRIGGER wallet_born_empty;
 
-CREATE FUNCTION wallet_is_kept() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION '% of % is refused: wallets are closed, never removed', TG_OP, TG_TABLE_NAME
-        USING ERRCODE = 'restrict_violation';
-END $$;
 CREATE TRIGGER wallet_is_kept BEFORE DELETE OR TRUNCATE ON wallets_wallet
-    FOR EACH STATEMENT EXECUTE FUNCTION wallet_is_kept();
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('wallets are closed, never removed');
 ALTER TABLE wallets_wallet ENABLE ALWAYS TRIGGER wallet_is_kept;
 
 CREATE FUNCTION wallet_identity_is_fixed() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -68,7 +63,7 @@ GRANT SELECT, INSERT, UPDATE ON wallets_merchant TO {ROLE};
 
 
 class Migration(migrations.Migration):
-    dependencies = [("wallets", "0001_initial"), ("kernel", "0001_roles")]
+    dependencies = [("wallets", "0001_initial"), ("kernel", "0003_refuse_change")]
 
     operations = [
         migrations.RunSQL(CURRENCIES, migrations.RunSQL.noop),
