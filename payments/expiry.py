@@ -67,16 +67,22 @@ def check_order(*, order: GatewayOrder, now: datetime) -> None:
         order.refresh_from_db()
     settle_order(order=order, now=now)
     order.refresh_from_db(fields=["state"])
-    unpaid = order.state in (GatewayOrder.State.NEW, GatewayOrder.State.OPEN)
-    if unpaid and order.expires_at <= now:
+    if _is_unpaid(order) and order.expires_at <= now:
         fail_order(order=order, code="order_expired", state=GatewayOrder.State.EXPIRED)
         log.info("order.expired", transaction=order.receipt)
 
 
 def next_check(order: GatewayOrder, now: datetime) -> datetime | None:
-    """Ever rarer, but at the order's expiry in any case; never again once nothing can come any more."""
+    """
+    Ever rarer, but at the order's expiry in any case; never again once nothing can come any more. An order that is
+    not decided yet is asked about until it is, however long the gateway is away.
+    """
     doublings = min(order.checks, _DOUBLINGS)
     at: datetime = now + min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE)
     if now < order.expires_at:
         return min(at, order.expires_at)
-    return at if at < order.created_at + LISTENING else None
+    return at if _is_unpaid(order) or at < order.created_at + LISTENING else None
+
+
+def _is_unpaid(order: GatewayOrder) -> bool:
+    return order.state in (GatewayOrder.State.NEW, GatewayOrder.State.OPEN)
