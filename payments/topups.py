@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import structlog
+from django.db.models import F
 
 from accounts.actors import actor_of
 from accounts.models import User
@@ -124,10 +125,12 @@ def _check_return(order: GatewayOrder, payment_id: str, signature: str) -> None:
 
 
 def _settle(order: GatewayOrder, payment_id: str, now: datetime) -> int:
-    """What this payment was credited by, or the ADD that still waits. The gateway is asked unless it had been."""
-    attempts = PaymentAttempt.objects.filter(order=order, payment_id=payment_id, credited_by__isnull=False)
-    credited = attempts.first()
-    if credited is None:
+    """
+    What this payment was credited by; or the ADD itself, where that still waits, or where its wallet could not take
+    the money and suspense did, which is nobody's to see. The gateway is asked unless it had been.
+    """
+    attempts = PaymentAttempt.objects.filter(order=order, payment_id=payment_id)
+    if not attempts.filter(credited_by__isnull=False).exists():
         settle_order(order=order, now=now)
-        credited = attempts.first()
+    credited = attempts.filter(credited_by__to_wallet=F("order__transaction__to_wallet")).first()
     return order.transaction_id if credited is None else credited.credited_by_id or order.transaction_id

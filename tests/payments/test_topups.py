@@ -374,6 +374,21 @@ def test_an_order_not_paid_in_time_fails_and_a_payment_after_that_is_a_new_add(s
     assert asha.get(f"/transactions/{old}").json()["status"] == "FAILED"
 
 
+def test_an_order_is_asked_about_until_it_is_decided_and_then_four_days_long(sandbox: Sandbox) -> None:
+    asha = holder()
+    begun = add(asha)
+    order = GatewayOrder.objects.get(order_id=begun["checkout"]["order_id"])
+    long_after = order.created_at + timedelta(days=5)
+    with wallet_speaks_to(client("http://127.0.0.1:9")):
+        sweep_orders(now=long_after)
+    assert asha.get(f"/transactions/{begun['transaction']['id']}").json()["status"] == "PENDING"
+    sweep_orders(now=long_after + timedelta(hours=6, seconds=1))
+    assert asha.get(f"/transactions/{begun['transaction']['id']}").json()["failure"]["code"] == "order_expired"
+    sweep_orders(now=long_after + timedelta(hours=13))
+    order.refresh_from_db()
+    assert (order.state, order.check_at) == ("EXPIRED", None)
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -483,11 +498,16 @@ def test_a_closed_wallets_payment_goes_to_suspense_once(sandbox: Sandbox, tmp_pa
     begun = add(asha)
     order_id = begun["checkout"]["order_id"]
     Wallet.objects.filter(pk=asha.wallet.pk).update(status="CLOSED")
-    sandbox.pay(order_id, "success@razorpay")
+    fields = returned(sandbox.pay(order_id, "success@razorpay"))
     order = GatewayOrder.objects.get(order_id=order_id)
     for _ in range(2):
         settle_order(order=order, now=timezone.now())
     assert asha.balance == 0
+    # Whoever comes back from paying is shown their own ADD, not one between system wallets.
+    shown = confirm(asha, fields)
+    assert (shown.status_code, shown.json()["id"]) == (200, begun["transaction"]["id"])
+    landed = Client().get("/payments/razorpay/callback", fields).headers["Location"]
+    assert landed == f"/receipts/{begun['transaction']['id']}"
     credited = PaymentAttempt.objects.get(order=order).credited_by
     assert credited is not None
     assert credited.to_wallet is not None
