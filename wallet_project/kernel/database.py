@@ -40,22 +40,11 @@ def routed_to_posting() -> Iterator[None]:
         _state.posting = False
 
 
-@contextmanager
-def reading_from(alias: str) -> Iterator[None]:
-    """Send every ORM read of this thread to `alias` (an auditor's export, a preview)."""
-    before = getattr(_state, "reads", None)
-    _state.reads = alias
-    try:
-        yield
-    finally:
-        _state.reads = before
-
-
 class WalletRouter:
     """Chooses the connection: `posting` inside `post`, otherwise `default`; migrations only as owner."""
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str:
-        return POSTING if is_posting() else getattr(_state, "reads", None) or "default"
+        return self.db_for_write(model, **hints)
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str:
         return POSTING if is_posting() else "default"
