@@ -36,7 +36,9 @@ class RequestContextMiddleware:
         structlog.contextvars.bind_contextvars(request_id=chosen)
         started = time.perf_counter()
         try:
-            response = self.get_response(request)
+            # Django bounds fields, not files: a page's multipart body would be written to disk whatever its size.
+            too_large = not _is_for_programs(request) and _length_of(request) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+            response = _too_large_page() if too_large else self.get_response(request)
             if _is_for_programs(request):
                 response = _for_programs(response)
             _drain(request)
@@ -92,15 +94,22 @@ def drain_if_too_large(request: HttpRequest) -> None:
 
     :raises Refusal: `body_too_large`.
     """
-    try:
-        length = int(request.META.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        length = 0
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    if length <= limit:
+    if _length_of(request) <= limit:
         return
     _drain(request)
     raise Refusal("body_too_large", f"The body may hold at most {limit} bytes.")
+
+
+def _too_large_page() -> HttpResponse:
+    return HttpResponse(get_template("400.html").render(), status=413)
+
+
+def _length_of(request: HttpRequest) -> int:
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0
 
 
 def _drain(request: HttpRequest) -> None:
