@@ -317,12 +317,16 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TIMEZONE = TIME_ZONE
-# Messages to people never wait behind other work.
+# Queues of their own, so that a worker can be kept for messages to people: they never wait behind a slow gateway there.
 CELERY_TASK_ROUTES = {"accounts.*": {"queue": "messages"}, "payments.*": {"queue": "gateway"}}
 CELERY_BEAT_SCHEDULE = {
-    "accounts.sweep_messages": {"task": "accounts.sweep_messages", "schedule": 5.0},
-    "accounts.purge": {"task": "accounts.purge", "schedule": 3600.0},
     # They expire, so that a worker that was away does not sweep a hundred times.
+    "accounts.sweep_messages": {
+        "task": "accounts.sweep_messages",
+        "schedule": 5.0,
+        "options": {"expires": 15.0},
+    },
+    "accounts.purge": {"task": "accounts.purge", "schedule": 3600.0, "options": {"expires": 3600.0}},
     "payments.sweep_webhook_events": {
         "task": "payments.sweep_webhook_events",
         "schedule": 15.0,
