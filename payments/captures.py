@@ -75,7 +75,8 @@ def _credit(order: GatewayOrder, payment: RemotePayment) -> None:
         # Never credited in part: it goes back to whoever paid it.
         log.error("capture.wrong_amount", order=order.order_id, payment=payment.id)
         return
-    credited = PaymentAttempt.objects.filter(order=order, credited_by__isnull=False).first()
+    attempts = PaymentAttempt.objects.filter(order=order, credited_by__isnull=False)
+    credited = attempts.first()
     if credited is not None:
         if credited.payment_id != payment.id:
             log.error("capture.second_payment", order=order.order_id, payment=payment.id)
@@ -95,7 +96,8 @@ def _credit(order: GatewayOrder, payment: RemotePayment) -> None:
     gateway = system_actor(GATEWAY_ACTOR).pk
     completion = Completion(transaction=order.transaction_id, status="SUCCESS")
     outcome = post([Group(initiator=gateway, movements=(completion,))], within=remember)[0]
-    if outcome.kind == "unchanged" and outcome.code == Transaction.Status.FAILED:
+    # A closed wallet's ADD fails too, in the very posting that credits suspense: somebody may just have done that.
+    if outcome.kind == "unchanged" and outcome.code == Transaction.Status.FAILED and not attempts.exists():
         outcome = post([_late(order, gateway)], within=remember)[0]
     log.info("capture.credited" if outcome.kind == "posted" else "capture.known", order=order.order_id)
 

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +18,8 @@ from django.test import Client
 from django.utils import timezone
 
 from ledger.models import Transaction
+from ledger.posting import post
+from payments import captures
 from payments.captures import settle_order
 from payments.expiry import sweep_orders
 from payments.models import GatewayOrder, PaymentAttempt, WebhookEvent
@@ -28,6 +29,7 @@ from payments.webhooks import process_event, waiting_events
 from tests.payments.cast import Holder, holder, new_key
 from tests.payments.gateway import client, open_door, order_document, wallet_speaks_to
 from tests.payments.sandbox_process import Letter, Merchant, Sandbox, merchant_and_sandbox, returned
+from wallets.models import Wallet
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -491,9 +493,7 @@ def test_an_order_that_the_gateway_will_not_take_fails_and_replays_so() -> None:
     assert again == first
 
 
-def test_a_closed_wallets_payment_goes_to_suspense_once(sandbox: Sandbox, tmp_path: Path) -> None:
-    from wallets.models import Wallet
-
+def test_a_closed_wallets_payment_goes_to_suspense_once(sandbox: Sandbox) -> None:
     asha = holder()
     begun = add(asha)
     order_id = begun["checkout"]["order_id"]
@@ -513,3 +513,23 @@ def test_a_closed_wallets_payment_goes_to_suspense_once(sandbox: Sandbox, tmp_pa
     assert credited.to_wallet is not None
     assert (credited.to_wallet.purpose, credited.status) == ("suspense", "SUCCESS")
     assert asha.get(f"/transactions/{begun['transaction']['id']}").json()["failure"]["code"] == "recipient_unavailable"
+
+
+def test_of_two_who_credit_a_closed_wallet_at_once_the_second_finds_it_done(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asha = holder()
+    order_id = add(asha)["checkout"]["order_id"]
+    Wallet.objects.filter(pk=asha.wallet.pk).update(status="CLOSED")
+    sandbox.pay(order_id, "success@razorpay")
+    order = GatewayOrder.objects.get(order_id=order_id)
+
+    def after_another(*arguments: Any, **named: Any) -> Any:
+        monkeypatch.setattr(captures, "post", post)
+        settle_order(order=order, now=timezone.now())
+        return post(*arguments, **named)
+
+    monkeypatch.setattr(captures, "post", after_another)
+    settle_order(order=order, now=timezone.now())
+    instead = Transaction.objects.filter(metadata__intended_wallet=str(asha.wallet.pk))
+    assert [found.pk for found in instead] == [PaymentAttempt.objects.get(order=order).credited_by_id]
