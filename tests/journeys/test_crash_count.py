@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -103,7 +104,9 @@ def crash_under_load(run: Run, journals: dict[str, Journal], directory: Path, nu
     time.sleep(0.3 + 0.1 * number)
     processes = run.processes()
     for process in processes:
-        os.kill(process.pid, signal.SIGKILL)
+        # One whose parent has just died may be gone before its turn comes.
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
     assert run.process is not None
     run.process.wait(30)
     assert wait_until_gone(processes, seconds=20) == []
