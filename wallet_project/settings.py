@@ -112,7 +112,7 @@ try:
     ALLOWED_HOSTS: list[str] = env.texts("ALLOWED_HOSTS")
     PUBLIC_URL: str = env.web_address("PUBLIC_URL")
     _application_database = env.database("DATABASE_URL")
-    _owner_database = env.database("DATABASE_OWNER_URL")
+    _owner_database = env.database("DATABASE_OWNER_URL") if env.str("DATABASE_OWNER_URL", default="") else None
     _auditor_database = env.database("DATABASE_AUDITOR_URL")
     REDIS_URL: str = env.redis_address("REDIS_URL")
     KAFKA_BOOTSTRAP_SERVERS: str = env.text("KAFKA_BOOTSTRAP_SERVERS")
@@ -231,13 +231,15 @@ DATABASES = {
             "prepare_threshold": 1,
         },
     },
-    "owner": {**_owner_database, **_DATABASE_DEFAULTS, "OPTIONS": {"options": "-c lock_timeout=30s"}},
     "auditor": {
         **_auditor_database,
         **_DATABASE_DEFAULTS,
         "OPTIONS": {"options": "-c default_transaction_read_only=on -c idle_in_transaction_session_timeout=10min"},
     },
 }
+# Only where migrations run. Whoever serves requests has no way to become the role that could drop a trigger.
+if _owner_database is not None:
+    DATABASES["owner"] = {**_owner_database, **_DATABASE_DEFAULTS, "OPTIONS": {"options": "-c lock_timeout=30s"}}
 DATABASE_ROUTERS = ["wallet_project.kernel.database.WalletRouter"]
 
 CACHES = {

@@ -115,12 +115,14 @@ def test_a_leashed_process_does_not_begin_when_its_parent_has_gone(tmp_path: Pat
     assert not (tmp_path / "begun").exists()
 
 
-def test_no_process_of_the_wallet_is_given_the_superusers_password(tmp_path: Path) -> None:
+def test_no_process_of_the_wallet_is_given_the_superusers_or_the_owners_password(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.take()
-    home.env_file.write_text("DATABASE_SUPERUSER_URL=postgresql://from-the-file\nDATABASE_URL=postgresql://app\n")
+    lines = ["DATABASE_SUPERUSER_URL=postgresql://file", "DATABASE_OWNER_URL=postgresql://file"]
+    home.env_file.write_text("\n".join([*lines, "DATABASE_URL=postgresql://app", ""]))
     leash.write_record(path=str(home.run / "supervisord.json"), stop_signal="SIGTERM")  # we are its parent here
-    environ = {**os.environ, "DATABASE_SUPERUSER_URL": "postgresql://from-the-caller"}
+    caller = dict.fromkeys(("DATABASE_SUPERUSER_URL", "DATABASE_OWNER_URL"), "postgresql://caller")
+    environ = {**os.environ, **caller}
     programs = application_programs(home=home, port=1)
     assert {program.name for program in programs} == {"web", "worker", "beat", "sandbox"}
     for program in programs:
@@ -128,6 +130,7 @@ def test_no_process_of_the_wallet_is_given_the_superusers_password(tmp_path: Pat
         seen = subprocess.run(instead, capture_output=True, text=True, check=True, env=environ).stdout
         assert "DATABASE_URL=postgresql://app\n" in seen
         assert "SUPERUSER" not in seen
+        assert "DATABASE_OWNER_URL" not in seen
 
 
 def test_a_leashed_process_ends_with_its_parent(tmp_path: Path) -> None:

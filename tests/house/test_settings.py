@@ -17,7 +17,6 @@ REQUIRED: Final = (
     "ALLOWED_HOSTS",
     "PUBLIC_URL",
     "DATABASE_URL",
-    "DATABASE_OWNER_URL",
     "DATABASE_AUDITOR_URL",
     "REDIS_URL",
     "KAFKA_BOOTSTRAP_SERVERS",
@@ -137,7 +136,14 @@ def test_the_example_of_productions_environment_starts(starter: Starter) -> None
 
 def test_the_example_holds_what_is_required_and_little_else() -> None:
     assert set(REQUIRED) <= set(example.production())
-    assert set(example.production()) - set(REQUIRED) == {"WALLET_ENV", "EMAIL_FROM"}
+    assert set(example.production()) - set(REQUIRED) == {"WALLET_ENV", "EMAIL_FROM", "DATABASE_OWNER_URL"}
+
+
+def test_what_serves_needs_no_way_to_become_the_owner(starter: Starter) -> None:
+    environment = example.production()
+    del environment["DATABASE_OWNER_URL"]
+
+    assert starter.start(environment) == (True, "started")
 
 
 @pytest.mark.parametrize("name", REQUIRED)

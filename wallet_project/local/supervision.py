@@ -89,7 +89,7 @@ def application_programs(*, home: Home, port: int) -> list[Program]:
                     stop_signal="SIGQUIT" if name == "worker" else "SIGTERM",
                     parent_record=_record(home),
                     environment=home.env_file,
-                    without=variables.FOR_PEOPLE,
+                    without=variables.NOT_FOR_SERVING,
                 ),
                 stop_signal="SIGTERM",
                 stop_seconds=2,

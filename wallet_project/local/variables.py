@@ -20,6 +20,8 @@ from wallet_project.local.state import State
 SOURCE: Final = "WALLET_ENV_FILE"
 # They stand in the file for people and tests; no process of the wallet sees them.
 FOR_PEOPLE: Final = ("DATABASE_SUPERUSER_URL",)
+# What migrates sees it too; what serves does not, for its role could drop a trigger.
+NOT_FOR_SERVING: Final = (*FOR_PEOPLE, "DATABASE_OWNER_URL")
 _DATABASES: Final = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_AUDITOR_URL")
 # What a person decides; everything else in the file belongs to the home that wrote it.
 _CHOICES: Final = ("WALLET_", "EMAIL_", "SMS_")
