@@ -4,6 +4,8 @@ One process that posts for some seconds: `python -m benchmarks.post_worker rando
 Prints one JSON object: how many movements, in how many seconds, over how many commits and re-runs.
 """
 
+import gc
+import itertools
 import json
 import os
 import random
@@ -26,26 +28,31 @@ def main(kind: str, size: int, seconds: float, seed: int) -> None:
     rows = Wallet.objects.filter(kind=Wallet.Kind.USER).order_by("pk").values_list("pk", "owner_id")
     people = [(wallet, actors[owner]) for wallet, owner in rows]
     hot = people[0][0]
+    amounts = [Decimal(amount) for amount in range(1, 6)]
+
+    key_numbers, fingerprint, some = itertools.count(), secrets.token_bytes(32), len(people)
+    run = secrets.token_hex(6)
 
     def group() -> Group:
-        (payer, actor), (payee, _) = chance.sample(people, 2)
-        if kind == "hot":
-            payee = hot
-            while payer == hot:
-                payer, actor = chance.choice(people)
+        payer, actor = people[int(chance.random() * some)]
+        payee = hot if kind == "hot" else people[int(chance.random() * some)][0]
+        if payer == payee:
+            return group()
         movement = Movement(
             type="TRANSFER",
-            amount=Decimal(chance.randint(1, 5)),
+            amount=amounts[int(chance.random() * 5)],
             currency="INR",
             from_wallet=payer,
             to_wallet=payee,
         )
-        key = Key(key=secrets.token_hex(12), fingerprint=secrets.token_bytes(32))
+        key = Key(key=f"{run}-{next(key_numbers)}", fingerprint=fingerprint)
         return Group(initiator=actor, movements=(movement,), key=key)
 
     # Warm: the connection is open and its statements are planned before the clock starts.
     for _ in range(7):
         post([group() for _ in range(size)])
+    gc.collect()
+    gc.freeze()
     tally.commits = tally.reruns = moved = 0
     started = time.monotonic()
     while (elapsed := time.monotonic() - started) < seconds:

@@ -35,21 +35,7 @@ class State:
         return self.balance + units < BOUND_UNITS and (self.wallet.is_system or self.wallet.status != "CLOSED")
 
     def as_locked(self) -> LockedWallet:
-        wallet = self.wallet
-        return LockedWallet(
-            wallet.id,
-            wallet.owner_id,
-            wallet.kind,
-            wallet.currency,
-            wallet.decimals,
-            wallet.status,
-            self.balance,
-            wallet.held_units,
-            wallet.minimum_units,
-            self.entry_count,
-            self.head,
-            wallet.moved_at,
-        )
+        return self.wallet._replace(balance_units=self.balance, entry_count=self.entry_count, head=self.head)
 
 
 States = Mapping[int, State]
@@ -100,7 +86,7 @@ def _judge_funds(group: Group, states: States) -> str:
         if isinstance(movement, Completion) or movement.fact or not moves_money(movement):
             continue
         assert movement.to_wallet is not None  # noqa: S101  (refused before)
-        units = to_units(movement.amount)
+        units = movement.units
         payer, payee = states[movement.from_wallet], states[movement.to_wallet]
         left = payer.balance + changes.get(movement.from_wallet, 0) - units
         if payer.wallet.is_system:
@@ -131,7 +117,7 @@ def _check_completion(completion: Completion, group: Group, transaction: KnownTr
             isinstance(other, Movement)
             and other.type == "REVERSAL"
             and other.fact
-            and (other.reverses, other.from_wallet, other.to_wallet, to_units(other.amount))
+            and (other.reverses, other.from_wallet, other.to_wallet, other.units)
             == (transaction.id, transaction.to_wallet, transaction.from_wallet, transaction.amount_units)
             for other in group.movements
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from wallet_project.kernel.money import BOUND, decimals_of, to_units
 
@@ -35,9 +35,11 @@ class Movement:
     metadata: Mapping[str, str] = field(default_factory=dict)
     fact: bool = False
     refuse: str = ""
+    # The amount as an integer of 1/10,000.
+    units: int = field(init=False)
 
     def __post_init__(self) -> None:
-        to_units(self.amount)
+        object.__setattr__(self, "units", to_units(self.amount))
         if not 0 < self.amount < _LARGEST:
             raise ValueError("A movement's amount is above zero and has at most fifteen digits.")
         if self.amount != round(self.amount, decimals_of(self.currency)):
@@ -82,12 +84,12 @@ class Key:
     http_status: int = 201
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.key) <= 255 or len(self.fingerprint) != 32:
-            raise ValueError("A key has 1 to 255 characters, its fingerprint 32 bytes.")
+        visible = self.key.isascii() and self.key.isprintable() and " " not in self.key
+        if not 1 <= len(self.key) <= 255 or not visible or len(self.fingerprint) != 32:
+            raise ValueError("A key has 1 to 255 visible ASCII characters, its fingerprint 32 bytes.")
 
 
-@dataclass(frozen=True, slots=True)
-class LockedWallet:
+class LockedWallet(NamedTuple):
     """A wallet as read under its lock. Amounts in units of 1/10,000."""
 
     id: int

@@ -5,7 +5,7 @@ Knowing every id before writing spares RETURNING and a second statement. Gaps me
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import psycopg
@@ -13,18 +13,29 @@ import psycopg
 BLOCK: Final = 4096  # the sequence's INCREMENT BY
 
 _left: dict[str, Iterator[int]] = {}
+_NOTHING: Final[Iterator[int]] = iter(())
 
 
-def next_number(cursor: psycopg.Cursor[tuple[Any, ...]]) -> int:
-    """A fresh id. Only the thread that holds the posting connection calls this, so no lock is needed."""
+def drawing(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Callable[[], int]:
+    """
+    Draws a fresh id at each call, for as long as the cursor lives.
+
+    Only the thread that holds the posting connection draws, so no lock is needed.
+    """
     database = cursor.connection.pgconn.db.decode()
-    number = next(_left.get(database, iter(())), None)
-    if number is None:
-        row = cursor.execute("SELECT nextval('ledger_numbers')").fetchone()
-        assert row is not None  # noqa: S101  (a SELECT without FROM has one row)
-        _left[database] = iter(range(row[0], row[0] + BLOCK))
-        number = next(_left[database])
-    return number
+    left = _left.get(database, _NOTHING)
+
+    def draw() -> int:
+        nonlocal left
+        number = next(left, None)
+        if number is None:
+            row = cursor.execute("SELECT nextval('ledger_numbers')").fetchone()
+            assert row is not None  # noqa: S101  (a SELECT without FROM has one row)
+            left = _left[database] = iter(range(row[0], row[0] + BLOCK))
+            number = next(left)
+        return number
+
+    return draw
 
 
 # A forked child must not draw from its parent's block.

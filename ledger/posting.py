@@ -10,7 +10,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 import psycopg
@@ -23,11 +22,11 @@ from ledger import store
 from ledger.batch import Batch, NeedsWallets
 from ledger.judging import State, judge, moves_money
 from ledger.movements import Completion, Group, Outcome, Preview
-from ledger.numbers import next_number
+from ledger.numbers import drawing
 from ledger.walk import Walk
 from wallet_project.kernel.database import POSTING, require_no_transaction, routed_to_posting
 from wallet_project.kernel.errors import Refusal
-from wallet_project.kernel.money import from_units, to_units
+from wallet_project.kernel.money import from_units
 
 log = structlog.get_logger("ledger.posting")
 
@@ -147,7 +146,7 @@ class _Attempt:
             now=now,
             keys=keys,
             pending=store.read_transactions(cursor, batch.completing) if batch.completing else {},
-            next_number=partial(next_number, cursor),
+            next_number=drawing(cursor),
         )
         outcomes = walk.all()
         if not walk.rows.is_empty:
@@ -184,8 +183,8 @@ def preview(groups: Sequence[Group]) -> list[Preview]:
         for movement in group.movements:
             if code or isinstance(movement, Completion) or not moves_money(movement) or movement.to_wallet is None:
                 continue
-            states[movement.from_wallet].balance -= to_units(movement.amount)
-            states[movement.to_wallet].balance += to_units(movement.amount)
+            states[movement.from_wallet].balance -= movement.units
+            states[movement.to_wallet].balance += movement.units
         balances = {pk: from_units(state.balance) for pk, state in states.items()}
         previews.append(Preview(code=code, balances=balances))
     return previews

@@ -107,14 +107,15 @@ def _units(column: str) -> Cast:
 
 def lock_wallets(cursor: Cursor, ids: Iterable[int]) -> dict[int, LockedWallet]:
     """Every wallet of the list, locked in order of its id and read under that lock."""
-    cursor.execute(_wallet_statement(locking=True), [array(sorted(ids))], prepare=True)
-    return {row[0]: LockedWallet(*row) for row in cursor}
+    # Binary: the driver then reads times in C.
+    cursor.execute(_wallet_statement(locking=True), [array(sorted(ids))], prepare=True, binary=True)
+    return {row[0]: LockedWallet._make(row) for row in cursor}
 
 
 def read_wallets(cursor: Cursor, ids: Iterable[int]) -> dict[int, LockedWallet]:
     """The same, without locks: for a preview, which promises nothing."""
     cursor.execute(_wallet_statement(locking=False), [array(sorted(ids))])
-    return {row[0]: LockedWallet(*row) for row in cursor}
+    return {row[0]: LockedWallet._make(row) for row in cursor}
 
 
 class KnownKey(NamedTuple):
@@ -173,7 +174,7 @@ def read_clock_and_keys(
 
     The clock is PostgreSQL's alone, never the web process's own.
     """
-    parameters = [array(pair[0] for pair in keys), _texts(pair[1] for pair in keys)]
+    parameters = [array(pair[0] for pair in keys), _keys(pair[1] for pair in keys)]
     rows = cursor.execute(_CLOCK_AND_KEYS, parameters, prepare=True).fetchall()
     return rows[0][0], {(row[1], row[2]): KnownKey(bytes(row[3]), *row[4:]) for row in rows if row[1] is not None}
 
@@ -264,10 +265,11 @@ WITH moved AS (
         %s::bytea[], %s::bigint[])
         AS n (id, wallet, transaction, sequence, debit, credit, balance, hash, created_at)
 ), told AS (
-    INSERT INTO kernel_outboxevent (id, event_id, transaction_id, wallet_id, lane, status, sequence, created_at)
-    SELECT n.id, n.event_id, n.transaction, n.wallet, n.wallet %% 16, n.status, n.sequence, ledger_time(n.created_at)
+    INSERT INTO kernel_outboxevent (number, event_id, transaction_id, wallet_id, lane, status, sequence, created_at)
+    SELECT n.number, n.event_id, n.transaction, n.wallet, n.wallet %% 16, n.status, n.sequence,
+        ledger_time(n.created_at)
     FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[])
-        AS n (id, event_id, transaction, wallet, status, sequence, created_at)
+        AS n (number, event_id, transaction, wallet, status, sequence, created_at)
 )
 SELECT count(*) FROM moved
 """
@@ -283,7 +285,12 @@ WHERE t.id = n.id AND t.status = 'PENDING'
 
 def array(values: Iterable[object]) -> str:
     """A PostgreSQL array literal of numbers, UUIDs, or words of ours that hold no special character."""
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _sparse(values: Iterable[object]) -> str:
+    """The same where some are missing."""
+    return array("NULL" if value is None else value for value in values)
 
 
 def _bytes(values: Iterable[bytes]) -> str:
@@ -296,6 +303,12 @@ def _texts(values: Iterable[str]) -> object:
     return found if any(found) else "{" + ",".join(['""'] * len(found)) + "}"
 
 
+def _keys(values: Iterable[str]) -> str:
+    """Idempotency keys, which hold visible ASCII only: quoted, and the two letters escaped that mean something."""
+    quoted = [value.replace("\\", "\\\\").replace('"', '\\"') for value in values]
+    return "{" + ",".join([f'"{value}"' for value in quoted]) + "}"
+
+
 def _documents(values: Iterable[str]) -> object:
     """Metadata as JSON text; almost always empty."""
     found = list(values)
@@ -306,12 +319,18 @@ _AS_IS: Final = array
 # How each column of `_WRITE` travels, table by table.
 _COLUMNS: Final = (
     ("wallets", (_AS_IS,) * 4 + (_bytes, _AS_IS)),
-    ("transactions", (_AS_IS,) * 9 + (_texts,) + (_AS_IS,) * 3 + (_texts, _documents) + (_AS_IS,) * 3),
-    ("keys", (_AS_IS, _texts, _bytes, _AS_IS, _AS_IS, _AS_IS)),
+    (
+        "transactions",
+        (_AS_IS, _AS_IS, _AS_IS, _sparse)  # id, uuid, from, to
+        + (_AS_IS,) * 5  # amount, currency, decimals, type, status
+        + (_texts, _AS_IS, _sparse, _sparse)  # failure_code, initiator, group, reverses
+        + (_texts, _documents, _AS_IS, _sparse, _sparse),  # note, metadata, created_at, posted_at, completed_at
+    ),
+    ("keys", (_AS_IS, _keys, _bytes, _AS_IS, _AS_IS, _AS_IS)),
     ("entries", (_AS_IS,) * 7 + (_bytes, _AS_IS)),
-    ("events", (_AS_IS,) * 7),
+    ("events", (_AS_IS,) * 5 + (_sparse, _AS_IS)),
 )
-_COMPLETION_COLUMNS: Final = (_AS_IS, _AS_IS, _texts, _AS_IS, _AS_IS)
+_COMPLETION_COLUMNS: Final = (_AS_IS, _AS_IS, _texts, _sparse, _AS_IS)
 
 
 def write(cursor: Cursor, rows: Rows) -> None:

@@ -13,8 +13,8 @@ from ledger.batch import Batch, NeedsWallets
 from ledger.judging import State, judge, moves_money
 from ledger.movements import Completion, Group, LockedWallet, Movement, Outcome
 from ledger.store import KnownKey, KnownTransaction, Rows
-from wallet_project.kernel.ids import new_uuid, public_id
-from wallet_project.kernel.money import decimals_of, from_units, to_units
+from wallet_project.kernel.ids import new_uuid, new_uuid_text, public_id
+from wallet_project.kernel.money import decimals_of, from_units
 
 REFUSED_STATUS: Final = 422
 
@@ -142,7 +142,7 @@ class Walk:
         """Facts are never refused: money for a wallet that cannot take it goes to suspense, and says so."""
         assert movement.to_wallet is not None  # noqa: S101  (refused before)
         payee = self.states[movement.to_wallet]
-        if not movement.fact or payee.can_take(to_units(movement.amount)):
+        if not movement.fact or payee.can_take(movement.units):
             return movement
         return replace(
             movement,
@@ -173,7 +173,7 @@ class Walk:
             uuid=uuid,
             from_wallet=movement.from_wallet,
             to_wallet=movement.to_wallet or 0,
-            amount_units=to_units(movement.amount),
+            amount_units=movement.units,
             currency=movement.currency,
             decimals=decimals_of(movement.currency),
             type=movement.type,
@@ -307,7 +307,7 @@ class Walk:
             self.rows.events.append(
                 (
                     self.next_number(),
-                    new_uuid(),
+                    new_uuid_text(),
                     transaction,
                     wallet,
                     status,

@@ -144,6 +144,24 @@ CREATE TRIGGER key_is_kept BEFORE DELETE OR TRUNCATE ON ledger_idempotencykey
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('keys are kept for ever');
 ALTER TABLE ledger_idempotencykey ENABLE ALWAYS TRIGGER key_is_kept;
 
+CREATE FUNCTION keys_name_their_own() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    wrong bigint;
+BEGIN
+    SELECT min(n.transaction_id) INTO wrong
+    FROM added n
+    WHERE n.initiator_id IS DISTINCT FROM (
+        SELECT t.initiator_id FROM ledger_transaction t WHERE t.id = n.transaction_id);
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'a key must name a transaction of its own initiator, not %', wrong
+            USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER keys_name_their_own AFTER INSERT ON ledger_idempotencykey
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION keys_name_their_own();
+ALTER TABLE ledger_idempotencykey ENABLE ALWAYS TRIGGER keys_name_their_own;
+
 CREATE FUNCTION key_is_fixed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'a key stands for one request; only its first checkout is filled in, once'

@@ -59,7 +59,7 @@ LIES = {
         )
         SELECT due.*, e.transaction_id, e.wallet_id, e.status FROM due FULL JOIN kernel_outboxevent e
             ON e.transaction_id = due.id AND e.wallet_id = due.wallet AND e.status = due.status
-        WHERE e.id IS NULL OR due.id IS NULL
+        WHERE e.number IS NULL OR due.id IS NULL
     """,
 }
 

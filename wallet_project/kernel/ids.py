@@ -21,6 +21,11 @@ def new_uuid() -> uuid.UUID:
     return uuid.UUID(int=uuid_utils.uuid7().int)
 
 
+def new_uuid_text() -> str:
+    """A fresh UUIDv7 as text, for a row that only the database reads."""
+    return str(uuid_utils.uuid7())
+
+
 def public_id(prefix: str, value: uuid.UUID) -> str:
     """`txn_` and 26 letters of base 32."""
     number, letters = value.int, []

@@ -8,10 +8,12 @@ class OutboxEvent(models.Model):
     One for each (transaction, wallet, status reached); none for system wallets.
 
     The basement knows no app, so the ids are plain numbers. `lane` is hash(wallet) % 16: a relay owns
-    whole lanes, and order is kept within one. `sequence` is the entry's, where there is one.
+    whole lanes, and order is kept within one: by `number`, drawn under the wallet's lock. `sequence` is the
+    entry's, where there is one.
     """
 
-    id = models.BigIntegerField(primary_key=True)
+    pk = models.CompositePrimaryKey("transaction_id", "wallet_id", "status")
+    number = models.BigIntegerField()
     event_id = models.UUIDField()
     transaction_id = models.BigIntegerField()
     wallet_id = models.BigIntegerField()
@@ -23,11 +25,12 @@ class OutboxEvent(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["transaction_id", "wallet_id", "status"], name="outbox_told_once"),
             models.CheckConstraint(condition=models.Q(lane__gte=0, lane__lt=16), name="outbox_lane"),
         ]
         indexes = [
-            models.Index(fields=["lane", "id"], condition=models.Q(published_at__isnull=True), name="outbox_waiting")
+            models.Index(
+                fields=["lane", "number"], condition=models.Q(published_at__isnull=True), name="outbox_waiting"
+            )
         ]
 
     def __str__(self) -> str:
