@@ -1,5 +1,5 @@
 """
-Razorpay, over its public HTTP protocol (shared/gateway.md; https://razorpay.com/docs/api).
+Razorpay, over its public HTTP protocol (https://razorpay.com/docs/api).
 
 Thin and our own: the vendor's SDK has no default time-out, drops an error's code and HTTP status, and its retry
 sends a POST again that carries no idempotency key.

@@ -1,4 +1,4 @@
-"""The local runner keeps what api.md's "Local run" promises: real starts of the whole system."""
+"""The local runner keeps what it promises: real starts of the whole system."""
 
 import json
 import os

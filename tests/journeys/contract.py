@@ -2,7 +2,7 @@
 The contract driven from outside: plain HTTP against a running wallet, as a stranger's program would.
 
 Nothing here imports the wallet. `Api` speaks to it, `Person` is somebody who registered through it, and the
-functions assert what api.md says of every answer of their kind.
+functions assert what the contract says of every answer of their kind.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""api.md, "Order of judgement", and issue 2's "Bad input": whatever is sent, a problem comes back and nothing moves."""
+"""The API's contract, "Order of judgement", and bad input of every kind: whatever is sent, a problem comes back and nothing moves."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""api.md, "Idempotency": one request moves money once, however often it is sent."""
+"""The API's contract, "Idempotency": one request moves money once, however often it is sent."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""api.md, "Identity": who somebody is, from outside."""
+"""The API's contract, "Identity": who somebody is, from outside."""
 
 import pytest
 import requests

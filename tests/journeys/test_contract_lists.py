@@ -1,4 +1,4 @@
-"""api.md, "Lists", `GET /transactions` and `GET /transactions/{id}`."""
+"""The API's contract, "Lists", `GET /transactions` and `GET /transactions/{id}`."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""api.md, "Money": what moves, what refuses to, and how either is told."""
+"""The API's contract, "Money": what moves, what refuses to, and how either is told."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""api.md, "Conventions" and "Operations": ids of requests, methods, the schema, health."""
+"""The API's contract, "Conventions" and "Operations": ids of requests, methods, the schema, health."""
 
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from tests.running import Run
 
 pytestmark = pytest.mark.runner
 
-# Every call of api.md that this version has.
+# Every call of the contract that this version has.
 CALLS: Final = {
     "/auth/register": {"POST"},
     "/auth/verify": {"POST"},
