@@ -1,4 +1,4 @@
-"""The API's contract, "Order of judgement", and bad input of every kind: whatever is sent, a problem comes back and nothing moves."""
+"""The API's contract, "Order of judgement": whatever is sent, a problem comes back and nothing moves."""
 
 import http.client
 import json
