@@ -36,7 +36,7 @@ _SETTINGS: Final = {
     "search_path": "pg_catalog",
     "statement_timeout": _LONGEST_STATEMENT,
     "idle_in_transaction_session_timeout": "30min",
-    "work_mem": "64MB",
+    "work_mem": "160MB",
     "hash_mem_multiplier": "1",
     # One core is asked for, and the rest is left to the traffic.
     "max_parallel_workers_per_gather": "0",
