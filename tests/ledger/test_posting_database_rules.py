@@ -196,6 +196,38 @@ def test_a_key_is_written_once(posting: Posting) -> None:
             server.execute(statement, [posting.sender.actor.pk, written])
 
 
+def test_a_key_names_a_transaction_of_its_own_initiator(posting: Posting) -> None:
+    written = posting.write()
+    statement = """
+        INSERT INTO ledger_idempotencykey (initiator_id, key, fingerprint, transaction_id, http_status, created_at)
+        VALUES (%s, 'k', sha256(''), %s, 201, now())
+    """
+    nobody = 2**60
+    for initiator, transaction in (
+        (posting.recipient.actor.pk, written),
+        (nobody, written),
+        (posting.sender.actor.pk, nobody),
+    ):
+        with psycopg.connect(posting.url) as server, pytest.raises(psycopg.errors.ForeignKeyViolation):
+            server.execute(statement, [initiator, transaction])
+
+
+def test_an_entry_names_a_transaction_and_a_wallet_that_are_there(posting: Posting) -> None:
+    statement = """
+        INSERT INTO ledger_ledgerentry
+            (id, wallet_id, transaction_id, sequence, debit, credit, balance_after, hash, created_at)
+        SELECT nextval('ledger_numbers'), wallet, %(transaction)s, 1000, debit, credit, 0, sha256(''), now()
+        FROM (VALUES (%(from)s, 5, 0), (%(to)s, 0, 5)) AS e (wallet, debit, credit)
+    """
+    nobody = 2**60
+    # An ADD that waits has no entries yet, so only the names are wrong here.
+    waiting = posting.write(entries=[], type="ADD", status="PENDING", posted=False, completed=False)
+    known = {"from": posting.sender.wallet.pk, "to": posting.recipient.wallet.pk, "transaction": waiting}
+    for wrong in ("from", "to", "transaction"):
+        with psycopg.connect(posting.url) as server, pytest.raises(psycopg.errors.CheckViolation, match="balance"):
+            server.execute(statement, {**known, wrong: nobody})
+
+
 def test_nobody_but_the_system_owes_without_a_credit_line(posting: Posting) -> None:
     shop = meera()
     with psycopg.connect(posting.url) as server:

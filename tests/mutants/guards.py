@@ -171,6 +171,11 @@ MUTANTS: Final = (
         ),
     ),
     Mutant(
+        "the trigger on whom keys name",
+        _without_trigger("ledger_idempotencykey", "keys_name_their_own"),
+        (f"{DATABASE}::test_a_key_names_a_transaction_of_its_own_initiator",),
+    ),
+    Mutant(
         "the least balance",
         (
             Edit(
