@@ -17,7 +17,7 @@ from ledger.models import Transaction
 from ledger.movements import Completion, Group, Key, Movement, Outcome
 from ledger.posting import post
 from payments.gateways import gateway_named
-from payments.gateways.base import RemotePayment
+from payments.gateways.base import CAPTURED, RemotePayment
 from payments.models import GatewayOrder, PaymentAttempt
 from payments.orders import GATEWAY_ACTOR
 from wallet_project.kernel.database import give_back_connection
@@ -48,6 +48,9 @@ def settle_order(*, order: GatewayOrder, now: datetime) -> None:
         _note(order, payment, now)
         if payment.is_captured:
             _credit(order, payment)
+        elif payment.refunded_minor and payment.status == CAPTURED:
+            # Refunded in part before we heard of it: somebody must decide what the rest is.
+            log.error("capture.partly_refunded", order=order.order_id, payment=payment.id)
 
 
 def _note(order: GatewayOrder, payment: RemotePayment, now: datetime) -> None:

@@ -59,7 +59,7 @@ class PayeeAnswer(serializers.Serializer[None]):
 
 
 class AddRequest(AmountRequest):
-    pass
+    """How much to add."""
 
 
 class CheckoutAnswer(serializers.Serializer[None]):
