@@ -90,13 +90,12 @@ def find_parties(*, payer: User, wanted: str | None, address: Address) -> Partie
     own, others = holdings(user=payer, how=address.how, value=address.value)
     paying = choose_own(own, wanted)
     payee = _choose(others, address, currency=str(paying.currency))
-    unable = payee.wallet is None or payee.owner_status == User.Status.BLOCKED or payee.status == Wallet.Status.CLOSED
     assert paying.wallet is not None  # noqa: S101  (choose_own finds wallets only)
     return Parties(
         payer=paying.wallet,
         currency=str(paying.currency),
         payee=payee.wallet,
-        refuse="recipient_unavailable" if unable else "",
+        refuse="" if _can_receive(payee) else "recipient_unavailable",
         payee_name=_name_of(payee),
     )
 
@@ -110,7 +109,7 @@ def find_payee_name(*, asker: User, to: str) -> str:
     address = read_payee(to)
     _, others = holdings(user=asker, how=address.how, value=address.value)
     payee = _choose(others, address, currency="")
-    if payee.wallet is None or payee.owner_status == User.Status.BLOCKED or payee.status == Wallet.Status.CLOSED:
+    if not _can_receive(payee):
         raise Refusal("recipient_unavailable")
     return _name_of(payee)
 
@@ -136,6 +135,12 @@ def _choose(others: list[Holding], address: Address, *, currency: str) -> Holdin
         return (same or is_open or personal)[0]
     first = others[0]
     return Holding(first.owner, first.owner_status, first.full_name, *(None,) * 8)
+
+
+def _can_receive(payee: Holding) -> bool:
+    """A known payee with an open wallet, who is not blocked."""
+    is_open = payee.wallet is not None and payee.status != Wallet.Status.CLOSED
+    return is_open and payee.owner_status != User.Status.BLOCKED
 
 
 def _name_of(payee: Holding) -> str:
