@@ -177,3 +177,67 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.initiator_id} {self.key}"
+
+
+class Hold(models.Model):
+    """
+    A part of a wallet's balance that is promised and has not moved: what may be spent is the balance less its holds.
+
+    Made, captured and released by the posting kernel alone, under the wallet's lock. `reference` is the caller's name
+    for it, so that the same promise is made once. One that has ended stays, as it ended.
+    """
+
+    class Status(models.TextChoices):
+        OPEN = "OPEN"
+        CAPTURED = "CAPTURED"
+        RELEASED = "RELEASED"
+        EXPIRED = "EXPIRED"
+
+    PREFIX: Final = "hld"
+
+    id = models.BigIntegerField(primary_key=True)
+    uuid = models.UUIDField(default=new_uuid, unique=True, editable=False)
+    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="holds", db_index=False)
+    amount = models.DecimalField(max_digits=24, decimal_places=4)
+    currency = models.CharField(max_length=3)
+    reason = models.CharField(max_length=20)
+    reference = models.CharField(max_length=100, unique=True)
+    status = models.CharField(max_length=8, choices=Status, default=Status.OPEN)
+    # The trigger `holds_are_held` ties it to a SUCCESS out of this very wallet; more than a foreign key could.
+    captured_by = models.OneToOneField(
+        Transaction, models.PROTECT, null=True, related_name="captured_hold", db_constraint=False
+    )
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0, amount__lt=BOUND), name="hold_amount_bounds"),
+            models.CheckConstraint(
+                condition=Q(status="OPEN", ended_at__isnull=True) | (~Q(status="OPEN") & Q(ended_at__isnull=False)),
+                name="hold_ended_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="CAPTURED", captured_by__isnull=False)
+                | (~Q(status="CAPTURED") & Q(captured_by__isnull=True)),
+                name="hold_captured_by_something",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["wallet"], condition=Q(status="OPEN"), name="hold_open"),
+            models.Index(
+                fields=["expires_at"], condition=Q(status="OPEN", expires_at__isnull=False), name="hold_expiring"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.public_id}"
+
+    @property
+    def public_id(self) -> str:
+        return public_id(self.PREFIX, self.uuid)
+
+    @property
+    def money(self) -> Money:
+        return Money(self.amount, self.currency)

@@ -1,6 +1,4 @@
-"""What the wallet knows of the gateway's side: orders, attempts to pay them, and what it was told."""
-
-from typing import Final
+"""Orders at the gateway, and the attempts to pay them."""
 
 from django.db import models
 from django.db.models import Q
@@ -73,6 +71,10 @@ class PaymentAttempt(models.Model):
     credited_by = models.OneToOneField(
         Transaction, models.PROTECT, null=True, blank=True, related_name="paid_by", help_text="What brought its money."
     )
+    reference = models.CharField(max_length=100, blank=True, help_text="The payer's bank's: RRN, UTR or the like.")
+    refunded_minor = models.BigIntegerField(default=0, help_text="As the gateway last told it.")
+    fee_minor = models.BigIntegerField(null=True, blank=True, help_text="What the gateway keeps of it, tax included.")
+    tax_minor = models.BigIntegerField(null=True, blank=True)
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
 
@@ -89,27 +91,24 @@ class PaymentAttempt(models.Model):
         return f"{self.payment_id} {self.status}"
 
 
-class WebhookEvent(models.Model):
-    """What a gateway told us, as it told it; kept for ever, for the event's id is all that stops a replay."""
+class ParkedPayment(models.Model):
+    """
+    A captured payment that credits nobody: a second one of its order, or one of a wrong amount.
 
-    LONGEST_ID: Final = 100
+    Its money waits in suspense, where `transaction` brought it in the very posting that wrote this, until it has been
+    refunded.
+    """
 
-    gateway = models.CharField(max_length=20)
-    event_id = models.CharField(max_length=LONGEST_ID)
-    name = models.CharField(max_length=60, blank=True)
-    body = models.BinaryField()
-    received_at = models.DateTimeField()
-    due_at = models.DateTimeField()
-    tries = models.PositiveSmallIntegerField(default=0)
-    processed_at = models.DateTimeField(null=True, blank=True)
-    outcome = models.CharField(max_length=40, blank=True)
+    class Reason(models.TextChoices):
+        SECOND = "SECOND", "the order had been paid before"
+        AMOUNT = "AMOUNT", "the amount or the currency is not the order's"
+
+    attempt = models.OneToOneField(PaymentAttempt, models.PROTECT, related_name="parked")
+    transaction = models.OneToOneField(Transaction, models.PROTECT, related_name="parked")
+    reason = models.CharField(max_length=6, choices=Reason)
 
     class Meta:
         default_permissions = ("view",)
-        constraints = [models.UniqueConstraint(fields=["gateway", "event_id"], name="webhook_event_once")]
-        indexes = [
-            models.Index(fields=["due_at"], condition=Q(processed_at__isnull=True), name="webhook_event_waiting")
-        ]
 
     def __str__(self) -> str:
-        return f"{self.name} {self.event_id}"
+        return f"{self.attempt_id} {self.reason}"
