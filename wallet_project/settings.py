@@ -132,6 +132,8 @@ try:
     )
     SYSTEM_WALLET_SHARDS = env.int("WALLET_SYSTEM_SHARDS", default=8, validate=Range(1, 64))
     POSTING_WAIT_SECONDS = env.float("WALLET_POSTING_WAIT_SECONDS", default=5.0, validate=Range(0.1, 60))
+    ASK_AFTER_SECONDS = env.float("WALLET_ASK_AFTER_SECONDS", default=75.0, validate=Range(1, 3600))
+    STOP_WAITING_SECONDS = env.int("WALLET_STOP_WAITING_SECONDS", default=36 * 3600, validate=Range(min=1))
     ADD_ORDER_LIFETIME_SECONDS = env.int("WALLET_ORDER_LIFETIME_SECONDS", default=1800, validate=Range(min=1))
 except environs.EnvError as error:
     raise ImproperlyConfigured(f"Settings: {error}") from error

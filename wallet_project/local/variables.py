@@ -103,6 +103,9 @@ def settings_of(*, home: Path, port: int, state: State, given: Mapping[str, str]
     secret_of_webhooks = state.keep("razorpay.webhook_secret", lambda: secrets.token_urlsafe(24))
     ours = {
         "WALLET_DEMO": "1",
+        # Nobody waits a minute in front of a demo.
+        "WALLET_ASK_AFTER_SECONDS": "6",
+        "WALLET_STOP_WAITING_SECONDS": "120",
         "SECRET_KEY": state.keep("secret_key", lambda: secrets.token_urlsafe(48)),
         "ALLOWED_HOSTS": f"{HOST},localhost",
         "TOKEN_SIGNING_KEYS": state.keep(
