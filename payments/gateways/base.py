@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final, Literal, Protocol
 
 from wallet_project.kernel.errors import GatewayError
@@ -78,6 +78,7 @@ class RemoteRefund:
     """
     A refund as the gateway has it now. In paise.
 
+    :ivar reference: the payer's bank's own: ARN, RRN or the like.
     :ivar key: ours, where the gateway carries it back; empty for a refund that was made without us.
     """
 
@@ -148,6 +149,7 @@ class RemoteSettledItem:
 
     :ivar kind: `payment`, `refund`, `adjustment` or `transfer`.
     :ivar fee_minor: tax included.
+    :ivar dispute_id: of an adjustment for a lost dispute, where the gateway says which.
     """
 
     settlement_id: str
@@ -162,6 +164,7 @@ class RemoteSettledItem:
     payment_id: str
     utr: str
     settled_at: datetime
+    dispute_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,14 +201,19 @@ class Gateway(Protocol):
     """
     Every call to the network ends within the time-outs of the settings, and raises
 
-    - `GatewayUnavailable`: `may_have_happened` tells whether it may have taken effect all the same;
-    - `GatewayRefused`: it did not happen, and will not.
+    - `GatewayUnavailable`: `may_have_happened` tells whether it may have taken effect all the same (a 5xx, a time-out,
+      a connection broken after sending, a key that is in flight);
+    - `GatewayRefused`: it did not happen, and will not; an id is not known. It tells of this very sending alone: where
+      an earlier one ended in `may_have_happened`, look that up before anything is given back;
+    - `NotOffered`, a `GatewayRefused`: there is no such thing here; nothing was sent.
 
     :ivar least_minor: the smallest amount that can be paid, in minor units.
+    :ivar webhook_headers: which headers its webhooks carry, and whether they must be there.
     """
 
     name: str
     least_minor: int
+    webhook_headers: Mapping[str, bool]
 
     # Orders, and the payments of them.
 
@@ -218,7 +226,7 @@ class Gateway(Protocol):
         """All attempts to pay an order: the truth."""
 
     def capture(self, *, payment_id: str, amount_minor: int, currency: str) -> RemotePayment:
-        """Take the money of an authorized payment, all of it. Refused in any other state."""
+        """Take the money of an authorized payment, all of it. Refused in any other state, captured too."""
 
     def checkout_of(self, order: RemoteOrder) -> dict[str, Any]:
         """Where and how a person pays this order, as the API shows it."""
@@ -229,6 +237,7 @@ class Gateway(Protocol):
         """
         The same key answers the same refund, however often it is sent.
 
+        :param key: 10 to 64 letters, digits, `_` and `-`.
         :param reference: ours, at most 40 characters; the gateway shows it.
         """
 
@@ -242,6 +251,7 @@ class Gateway(Protocol):
     def register_account(self, *, holder_name: str, ifsc: str, account_number: str, reference: str) -> str:
         """
         :returns: what the gateway knows the account by. The same account gives the same again.
+        :raises NotOffered: nothing can be paid out through this gateway, or it is not set up for that.
         """
 
     def validate_account(self, *, fund_account_id: str, reference: str) -> RemoteValidation:
@@ -263,6 +273,7 @@ class Gateway(Protocol):
         :param key: 4 to 36 letters, digits, `_` and `-`.
         :param reference: ours, at most 40 characters.
         :param narration: what the bank statement says; at most 30 letters, digits and spaces.
+        :raises NotOffered: nothing can be paid out through this gateway, or it is not set up for that.
         """
 
     def payout_of(self, *, payout_id: str) -> RemotePayout: ...
@@ -274,7 +285,8 @@ class Gateway(Protocol):
 
     def dispute_of(self, *, dispute_id: str) -> RemoteDispute: ...
 
-    # What the gateway's books say, to hold ours against. `begin` included, `end` not; by the time of creation.
+    # What the gateway's books say, to hold ours against. `begin` included, `end` not; by the time of creation, which
+    # some entities do not tell. Each comes once. A list that does not come to an end is `GatewayUnavailable`.
 
     def payments_between(self, *, begin: datetime, end: datetime) -> Iterator[RemotePayment]: ...
 
@@ -287,7 +299,7 @@ class Gateway(Protocol):
     def settled_on(self, *, day: date) -> Iterator[RemoteSettledItem]:
         """Every item of the settlements of one day, the gateway's own (India's)."""
 
-    # Words from outside.
+    # Words from outside. `headers` are found in any case, as Django's are.
 
     def read_return(self, fields: Mapping[str, str]) -> Return:
         """What a browser brought, from the fields of its form or query; empty words where it did not."""
@@ -312,3 +324,41 @@ def word(values: Mapping[str, Any], name: str) -> str:
     """
     value = values.get(name)
     return value if isinstance(value, str) and value.isprintable() and value not in ("null", "NA") else ""
+
+
+def whole(values: Mapping[str, Any], name: str) -> int:
+    """
+    A number that must be there, like an amount. No fraction: money is counted in minor units.
+
+    :raises ValueError: it is not.
+    """
+    value = whole_or_none(values, name)
+    if value is None:
+        raise ValueError(name)
+    return value
+
+
+def whole_or_none(values: Mapping[str, Any], name: str) -> int | None:
+    """
+    :returns: None where it is missing or null.
+    :raises ValueError: it is something else than a whole number that PostgreSQL can hold.
+    """
+    value = values.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _LARGEST_WHOLE:
+        raise ValueError(name)
+    return value
+
+
+def moment(values: Mapping[str, Any], name: str) -> datetime | None:
+    """Unix seconds; None where they are missing (as in real samples) or make no sense."""
+    value = values.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < _END_OF_TIME:
+        return None
+    return datetime.fromtimestamp(value, UTC)
+
+
+_LARGEST_WHOLE: Final = 2**63 - 1
+# The year 9999.
+_END_OF_TIME: Final = 253_370_764_800
