@@ -5,14 +5,16 @@ Pure Python over integers of 1/10,000. `post` and `preview` both ask here, so th
 posting have one truth.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from django.conf import settings
 
-from ledger.movements import Completion, Group, GuardView, LockedWallet, Movement
-from ledger.store import KnownTransaction, in_microseconds
+from ledger.movements import Completion, Group, GuardView, LockedWallet, Movement, PlaceHold, ReleaseHold
+from ledger.store import KnownGivenBack, KnownHold, KnownTransaction, in_microseconds
 from wallet_project.kernel.money import BOUND, to_units
 
 BOUND_UNITS: Final = to_units(BOUND)
@@ -21,11 +23,12 @@ BOUND_UNITS: Final = to_units(BOUND)
 class State:
     """A wallet on its way through the list: as it was read, then as each group leaves it."""
 
-    __slots__ = ("balance", "entry_count", "head", "moved_at", "wallet")
+    __slots__ = ("balance", "entry_count", "head", "held", "moved_at", "wallet")
 
     def __init__(self, wallet: LockedWallet) -> None:
         self.wallet = wallet
         self.balance = wallet.balance_units
+        self.held = wallet.held_units
         self.entry_count = wallet.entry_count
         self.head = wallet.head
         self.moved_at = in_microseconds(wallet.moved_at) or 0
@@ -34,29 +37,61 @@ class State:
         """Whether a credit fits: the wallet is not closed, and its balance stays within the bound."""
         return self.balance + units < BOUND_UNITS and (self.wallet.is_system or self.wallet.status != "CLOSED")
 
+    @property
+    def is_changed(self) -> bool:
+        return self.entry_count != self.wallet.entry_count or self.held != self.wallet.held_units
+
+    @property
+    def spare(self) -> int:
+        """What may still leave or be promised. A system wallet has no least balance but the bound."""
+        least = 1 - BOUND_UNITS if self.wallet.is_system else self.wallet.minimum_units
+        return self.balance - self.held - least
+
     def as_locked(self) -> LockedWallet:
-        return self.wallet._replace(balance_units=self.balance, entry_count=self.entry_count, head=self.head)
+        return self.wallet._replace(
+            balance_units=self.balance, held_units=self.held, entry_count=self.entry_count, head=self.head
+        )
 
 
 States = Mapping[int, State]
 
 
-def judge(group: Group, states: States, pending: Mapping[int, KnownTransaction], now: datetime) -> str:
+@dataclass(slots=True)
+class Books:
+    """
+    What a list is judged against, as the groups before have left it.
+
+    :ivar pending: the transactions to be completed.
+    :ivar holds: the holds that end, and those already placed under a wanted reference, by primary key.
+    :ivar given_back: what has been given back of the transactions that are to be given back.
+    """
+
+    states: Mapping[int, State]
+    pending: dict[int, KnownTransaction] = field(default_factory=dict)
+    holds: dict[int, KnownHold] = field(default_factory=dict)
+    given_back: dict[int, KnownGivenBack] = field(default_factory=dict)
+
+
+def judge(group: Group, books: Books, now: datetime) -> str:
     """The code of the refusal that `group` gets, or an empty string."""
-    for movement in group.movements:
-        if isinstance(movement, Completion):
-            _check_completion(movement, group, pending[movement.transaction])
+    for act in group.movements:
+        if isinstance(act, Movement):
+            code = _judge_parties(act, books.states) or _judge_origin(act, books, now)
+        elif isinstance(act, PlaceHold):
+            code = _judge_promise(act, books.states)
         else:
-            code = _judge_parties(movement, states)
-            if code:
-                return code
+            code = ""
+            if isinstance(act, Completion):
+                _check_completion(act, group, books.pending[act.transaction])
+        if code:
+            return code
     if group.guards:
-        view = GuardView(group=group, wallets={pk: states[pk].as_locked() for pk in states}, now=now)
+        view = GuardView(group=group, wallets={pk: state.as_locked() for pk, state in books.states.items()}, now=now)
         for guard in group.guards:
             code = guard(view) or ""
             if code:
                 return code
-    return _judge_funds(group, states)
+    return _judge_funds(group, books)
 
 
 def _judge_parties(movement: Movement, states: States) -> str:
@@ -79,25 +114,61 @@ def _judge_parties(movement: Movement, states: States) -> str:
     return ""
 
 
-def _judge_funds(group: Group, states: States) -> str:
-    """Funds and bounds, each movement after the ones before it."""
-    changes: dict[int, int] = {}
-    for movement in group.movements:
-        if isinstance(movement, Completion) or movement.fact or not moves_money(movement):
+def _judge_origin(movement: Movement, books: Books, now: datetime) -> str:
+    """What the money comes out of: a hold, or what an earlier movement brought."""
+    if movement.captures is not None:
+        hold = books.holds[movement.captures]
+        if hold.wallet != movement.from_wallet or hold.units < movement.units:
+            raise ValueError("A capture takes at most what is held, from the wallet that holds it.")
+        if hold.is_over(now) and not movement.fact:
+            return "hold_expired"
+    gives_back = movement.type == "REFUND" and movement.reverses is not None
+    if gives_back and movement.units > books.given_back[movement.reverses].left_units:
+        if movement.fact:
+            raise ValueError("A refund that happened is larger than what is left of what it gives back.")
+        return "refund_exceeds"
+    return ""
+
+
+def _judge_promise(hold: PlaceHold, states: States) -> str:
+    """Everything but the funds."""
+    wallet = states[hold.wallet].wallet
+    if wallet.is_system:
+        raise ValueError("Nothing is held in a system wallet.")
+    if hold.currency != wallet.currency:
+        return "currency_mismatch"
+    return "" if hold.fact or wallet.status == "ACTIVE" else "wallet_frozen"
+
+
+def _judge_funds(group: Group, books: Books) -> str:
+    """Funds and bounds, each act after the ones before it."""
+    states = books.states
+    balances: defaultdict[int, int] = defaultdict(int)
+    helds: defaultdict[int, int] = defaultdict(int)
+    for act in group.movements:
+        if isinstance(act, PlaceHold):
+            if not act.fact:
+                if states[act.wallet].spare + balances[act.wallet] - helds[act.wallet] < act.units:
+                    return "insufficient_funds"
+                helds[act.wallet] += act.units
             continue
-        assert movement.to_wallet is not None  # noqa: S101  (refused before)
-        units = movement.units
-        payer, payee = states[movement.from_wallet], states[movement.to_wallet]
-        left = payer.balance + changes.get(movement.from_wallet, 0) - units
+        ended = act.hold if isinstance(act, ReleaseHold) else act.captures if isinstance(act, Movement) else None
+        if ended is not None:
+            helds[books.holds[ended].wallet] -= books.holds[ended].units
+        if not isinstance(act, Movement) or act.fact or not moves_money(act):
+            continue
+        assert act.to_wallet is not None  # noqa: S101  (refused before)
+        payer, payee = states[act.from_wallet], states[act.to_wallet]
+        left = payer.balance + balances[act.from_wallet] - act.units
         if payer.wallet.is_system:
             if left <= -BOUND_UNITS:
                 return "limit_exceeded"
-        elif left - payer.wallet.held_units < payer.wallet.minimum_units:
+        elif left - payer.held - helds[act.from_wallet] < payer.wallet.minimum_units:
             return "insufficient_funds"
-        if payee.balance + changes.get(movement.to_wallet, 0) + units >= BOUND_UNITS:
+        if payee.balance + balances[act.to_wallet] + act.units >= BOUND_UNITS:
             return "limit_exceeded"
-        changes[movement.from_wallet] = left - payer.balance
-        changes[movement.to_wallet] = changes.get(movement.to_wallet, 0) + units
+        balances[act.from_wallet] -= act.units
+        balances[act.to_wallet] += act.units
     return ""
 
 

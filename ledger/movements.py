@@ -20,8 +20,9 @@ class Movement:
         `recipient_unavailable` of a known payee who has no wallet.
     :param status: SUCCESS, or PENDING: an ADD without entries, a WITHDRAW with its two.
     :param fact: money that a bank or gateway already moved; never refused. Where its wallet cannot take
-        it, it goes to suspense.
+        it, it goes to suspense; where its wallet has not got it, it comes from chargebacks, which is owed it.
     :param refuse: a refusal that the caller has already decided on and that is to be recorded.
+    :param captures: a hold on `from_wallet` that this money comes out of; what is left of it is free again.
     """
 
     type: str
@@ -35,6 +36,7 @@ class Movement:
     metadata: Mapping[str, str] = field(default_factory=dict)
     fact: bool = False
     refuse: str = ""
+    captures: int | None = None
     # The amount as an integer of 1/10,000.
     units: int = field(init=False)
 
@@ -68,6 +70,46 @@ class Completion:
     def __post_init__(self) -> None:
         if (self.status == "FAILED") != bool(self.failure_code):
             raise ValueError("A failure, and only a failure, has a code.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceHold:
+    """
+    Promise a part of a wallet's balance. Becomes one Hold; the same `reference` again changes nothing.
+
+    :param reference: the caller's name for it, unique among all holds.
+    :param expires_at: from then on it cannot be captured any more (by the database's clock); None for never.
+    :param fact: demanded by a bank or gateway; never refused. It holds what there is, down to nothing at all.
+    """
+
+    wallet: int
+    amount: Decimal
+    currency: str
+    reason: str
+    reference: str
+    expires_at: datetime | None = None
+    fact: bool = False
+    units: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "units", to_units(self.amount))
+        if not 0 < self.amount < BOUND or self.amount != round(self.amount, decimals_of(self.currency)):
+            raise ValueError("A hold's amount is above zero, within the bound, and has its currency's decimals.")
+        if not 1 <= len(self.reference) <= 100 or not 1 <= len(self.reason) <= 20:
+            raise ValueError("A hold has a reason of 1 to 20 characters and a reference of 1 to 100.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseHold:
+    """
+    The promise ends and nothing moved. `expired`: because its time is over, and only then.
+    """
+
+    hold: int
+    expired: bool = False
+
+
+Act = Movement | Completion | PlaceHold | ReleaseHold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +167,14 @@ Guard = Callable[[GuardView], str | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Movements that happen together or not at all. The first is the one that people see."""
+    """
+    What happens together or not at all. The first movement is the one that people see.
+
+    Holds alone leave no transaction, so a group of nothing else has no key, and its refusal is not recorded.
+    """
 
     initiator: int
-    movements: tuple[Movement | Completion, ...]
+    movements: tuple[Act, ...]
     key: Key | None = None
     guards: tuple[Guard, ...] = ()
 
@@ -140,6 +186,17 @@ class Group:
             raise ValueError("A completion is keyed by its transaction.")
         if len(set(completing)) < len(completing):
             raise ValueError("A transaction is completed once.")
+        ending = self.ending
+        if len(set(ending)) < len(ending):
+            raise ValueError("A hold ends once.")
+        if self.key is not None and not isinstance(self.movements[0], Movement):
+            raise ValueError("A key stands for a movement.")
+
+    @property
+    def ending(self) -> list[int]:
+        """The holds that end in this group."""
+        captured = [act.captures for act in self.movements if isinstance(act, Movement) and act.captures is not None]
+        return captured + [act.hold for act in self.movements if isinstance(act, ReleaseHold)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,11 +205,15 @@ class Outcome:
     What became of one group.
 
     `posted`: it happened now. `refused`: recorded as FAILED with `code`. `replayed`: it had happened before
-    under this key. `key_reused`: the key stands for another request; nothing recorded. `unchanged`: the
-    transaction had already been completed.
+    under this key. `key_reused`: the key stands for another request; nothing recorded. `unchanged`: it is as it was:
+    the transaction had already been completed, the hold been placed or ended (`code` is that status), or the
+    transaction been reversed (`code` is REVERSED, `transactions` the reversal).
 
-    :param transactions: primary keys, the group's first movement first; for `key_reused` none.
-    :param diverted: the transactions whose credit went to suspense, because its wallet could not take it.
+    :param transactions: primary keys, the group's first movement first; for `key_reused`, and for holds alone, none.
+    :param diverted: the transactions whose credit went to suspense, because its wallet could not take it, or whose
+        debit came from chargebacks, because its wallet had not got it.
+    :param holds: primary keys of the holds that were placed, or found under their reference; fewer than were asked
+        for where a fact found nothing to hold.
     """
 
     kind: Literal["posted", "refused", "replayed", "key_reused", "unchanged"]
@@ -160,6 +221,7 @@ class Outcome:
     code: str = ""
     http_status: int = 0
     diverted: tuple[int, ...] = field(default=())
+    holds: tuple[int, ...] = field(default=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ re-runs whole when PostgreSQL says that others came between, and nobody sees a d
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,8 +20,8 @@ from psycopg_pool import PoolTimeout
 
 from ledger import store
 from ledger.batch import Batch, NeedsWallets
-from ledger.judging import State, judge, moves_money
-from ledger.movements import Completion, Group, Outcome, Preview
+from ledger.judging import Books, State, judge, moves_money
+from ledger.movements import Group, LockedWallet, Movement, Outcome, Preview
 from ledger.numbers import drawing
 from ledger.walk import Walk
 from wallet_project.kernel.database import POSTING, require_no_transaction, routed_to_posting
@@ -140,14 +140,8 @@ class _Attempt:
             return happened.outcomes
         wallets = store.lock_wallets(cursor, batch.wallets)
         now, keys = store.read_clock_and_keys(cursor, batch.keys)
-        walk = Walk(
-            batch=batch,
-            wallets=wallets,
-            now=now,
-            keys=keys,
-            pending=store.read_transactions(cursor, batch.completing) if batch.completing else {},
-            next_number=drawing(cursor),
-        )
+        books = _books_of(cursor, batch, wallets)
+        walk = Walk(batch=batch, books=books, now=now, keys=keys, next_number=drawing(cursor))
         outcomes = walk.all()
         if not walk.rows.is_empty:
             store.write(cursor, walk.rows)
@@ -163,6 +157,16 @@ class _Attempt:
         return next((run for run in self.doubtful if any(there & {*o.transactions} for o in run.outcomes)), None)
 
 
+def _books_of(cursor: store.Cursor, batch: Batch, wallets: Mapping[int, LockedWallet]) -> Books:
+    """What the list is judged against; most lists neither complete, nor hold, nor give back."""
+    return Books(
+        states={pk: State(wallet) for pk, wallet in wallets.items()},
+        pending=store.read_transactions(cursor, batch.completing) if batch.completing else {},
+        holds=(store.read_holds(cursor, batch.ending, batch.references) if batch.ending or batch.references else {}),
+        given_back=store.read_given_back(cursor, batch.reversing) if batch.reversing else {},
+    )
+
+
 def preview(groups: Sequence[Group]) -> list[Preview]:
     """
     What `post` would answer now: the same judgement, without locks, keys or writes. Promises nothing.
@@ -173,15 +177,15 @@ def preview(groups: Sequence[Group]) -> list[Preview]:
     connection = connections["default"]
     connection.ensure_connection()
     cursor = store.cursor_of(connection)
-    states = {pk: State(wallet) for pk, wallet in store.read_wallets(cursor, batch.wallets).items()}
+    books = _books_of(cursor, batch, store.read_wallets(cursor, batch.wallets))
+    states = books.states
     batch.require_wallets(states)
-    pending = store.read_transactions(cursor, batch.completing) if batch.completing else {}
     now, _ = store.read_clock_and_keys(cursor, [])
     previews = []
     for group in groups:
-        code = judge(group, states, pending, now)
+        code = judge(group, books, now)
         for movement in group.movements:
-            if code or isinstance(movement, Completion) or not moves_money(movement) or movement.to_wallet is None:
+            if code or not isinstance(movement, Movement) or not moves_money(movement) or movement.to_wallet is None:
                 continue
             states[movement.from_wallet].balance -= movement.units
             states[movement.to_wallet].balance += movement.units

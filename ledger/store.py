@@ -193,6 +193,70 @@ def read_transactions(cursor: Cursor, ids: Iterable[int]) -> dict[int, KnownTran
     return {row[0]: KnownTransaction.of(row) for row in cursor}
 
 
+class KnownHold(NamedTuple):
+    """A hold that is to end, or that has been placed under a wanted reference."""
+
+    id: int
+    wallet: int
+    units: int
+    reference: str
+    status: str
+    expires_at: datetime | None
+
+    def is_over(self, now: datetime) -> bool:
+        """By the database's clock, under the wallet's lock: a capture and an expiry at one moment cannot both be."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+_HOLDS: Final = """
+SELECT id, wallet_id, (amount * 10000)::bigint, reference, status, expires_at FROM ledger_hold
+WHERE id = ANY(%s::bigint[]) OR reference = ANY(%s)
+"""
+
+
+def read_holds(cursor: Cursor, ids: Iterable[int], references: Sequence[str]) -> dict[int, KnownHold]:
+    """Holds by primary key or reference. While their wallets are locked nobody else ends them."""
+    cursor.execute(_HOLDS, [array(ids), list(references)], prepare=True)
+    return {row[0]: KnownHold._make(row) for row in cursor}
+
+
+class KnownGivenBack(NamedTuple):
+    """
+    A transaction that is to be given back.
+
+    :ivar left_units: what refunds may still take of it; nothing unless it succeeded and has not been reversed.
+    :ivar reversal: the primary key of its REVERSAL.
+    """
+
+    id: int
+    left_units: int
+    reversal: int | None
+
+
+# A refund that was itself reversed (the gateway could not make it) does not count.
+_GIVEN_BACK: Final = """
+SELECT o.id,
+    CASE WHEN o.status = 'SUCCESS' AND v.id IS NULL
+        THEN (o.amount * 10000)::bigint - coalesce(refunded.units, 0) ELSE 0 END,
+    v.id
+FROM ledger_transaction o
+LEFT JOIN ledger_transaction v ON v.reverses_id = o.id AND v.type = 'REVERSAL' AND v.status <> 'FAILED'
+LEFT JOIN LATERAL (
+    SELECT (sum(r.amount) * 10000)::bigint AS units FROM ledger_transaction r
+    WHERE r.reverses_id = o.id AND r.type = 'REFUND' AND r.status <> 'FAILED'
+        AND NOT EXISTS (SELECT FROM ledger_transaction u
+            WHERE u.reverses_id = r.id AND u.type = 'REVERSAL' AND u.status <> 'FAILED')
+) refunded ON true
+WHERE o.id = ANY(%s::bigint[])
+"""
+
+
+def read_given_back(cursor: Cursor, ids: Iterable[int]) -> dict[int, KnownGivenBack]:
+    """How much has been given back. While the wallets of these transactions are locked nobody gives back more."""
+    cursor.execute(_GIVEN_BACK, [array(ids)], prepare=True)
+    return {row[0]: KnownGivenBack._make(row) for row in cursor}
+
+
 def find_left_behind(cursor: Cursor, uuids: Sequence[UUID]) -> set[int]:
     """Primary keys of what a posting whose COMMIT was never answered did write."""
     cursor.execute("SELECT id FROM ledger_transaction WHERE uuid = ANY(%s)", [list(uuids)])
@@ -222,10 +286,12 @@ class Rows:
     keys: list[tuple[Any, ...]] = field(default_factory=list)
     entries: list[tuple[Any, ...]] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
+    holds: list[tuple[Any, ...]] = field(default_factory=list)
+    ended: list[tuple[Any, ...]] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
-        return not (self.transactions or self.completions)
+        return not (self.transactions or self.completions or self.holds or self.ended)
 
 
 class LostUpdate(Exception):
@@ -235,10 +301,12 @@ class LostUpdate(Exception):
 _WRITE: Final = """
 WITH moved AS (
     UPDATE wallets_wallet w
-    SET balance = n.balance * 0.0001, entry_count = n.entry_count, head = n.head, moved_at = ledger_time(n.moved_at)
-    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bytea[], %s::bigint[])
-        AS n (id, was, balance, entry_count, head, moved_at)
-    WHERE w.id = n.id AND w.balance = n.was * 0.0001
+    SET balance = n.balance * 0.0001, held = n.held * 0.0001, entry_count = n.entry_count, head = n.head,
+        moved_at = ledger_time(n.moved_at)
+    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bytea[],
+        %s::bigint[])
+        AS n (id, was, balance, held_was, held, entry_count, head, moved_at)
+    WHERE w.id = n.id AND w.balance = n.was * 0.0001 AND w.held = n.held_was * 0.0001
     RETURNING 1
 ), opened AS (
     INSERT INTO ledger_transaction (id, uuid, from_wallet_id, to_wallet_id, amount, currency, decimals, type, status,
@@ -318,7 +386,7 @@ def _documents(values: Iterable[str]) -> object:
 _AS_IS: Final = array
 # How each column of `_WRITE` travels, table by table.
 _COLUMNS: Final = (
-    ("wallets", (_AS_IS,) * 4 + (_bytes, _AS_IS)),
+    ("wallets", (_AS_IS,) * 6 + (_bytes, _sparse)),
     (
         "transactions",
         (_AS_IS, _AS_IS, _AS_IS, _sparse)  # id, uuid, from, to
@@ -331,6 +399,20 @@ _COLUMNS: Final = (
     ("events", (_AS_IS,) * 5 + (_sparse, _AS_IS)),
 )
 _COMPLETION_COLUMNS: Final = (_AS_IS, _AS_IS, _texts, _sparse, _AS_IS)
+_PLACE: Final = """
+INSERT INTO ledger_hold (id, uuid, wallet_id, amount, currency, reason, reference, status, created_at, expires_at)
+SELECT n.id, n.uuid, n.wallet, n.units * 0.0001, n.currency, n.reason, n.reference, 'OPEN',
+    ledger_time(n.created_at), ledger_time(n.expires_at)
+FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[],
+    %s::bigint[]) AS n (id, uuid, wallet, units, currency, reason, reference, created_at, expires_at)
+"""
+_HOLD_COLUMNS: Final = (_AS_IS,) * 5 + (list, list, _AS_IS, _sparse)
+_END: Final = """
+UPDATE ledger_hold h SET status = n.status, captured_by_id = n.captured_by, ended_at = ledger_time(n.ended_at)
+FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[]) AS n (id, status, captured_by, ended_at)
+WHERE h.id = n.id AND h.status = 'OPEN'
+"""
+_ENDED_COLUMNS: Final = (_AS_IS, _AS_IS, _sparse, _AS_IS)
 
 
 def write(cursor: Cursor, rows: Rows) -> None:
@@ -347,6 +429,12 @@ def write(cursor: Cursor, rows: Rows) -> None:
     moved = cursor.execute(_WRITE, parameters, prepare=True).fetchone()
     if moved != (len(rows.wallets),):
         raise LostUpdate(f"{moved} balances were as read, of {len(rows.wallets)}")
+    if rows.holds:
+        cursor.execute(_PLACE, _adapted(rows.holds, _HOLD_COLUMNS), prepare=True)
+    if rows.ended:
+        cursor.execute(_END, _adapted(rows.ended, _ENDED_COLUMNS), prepare=True)
+        if cursor.rowcount != len(rows.ended):
+            raise LostUpdate(f"{cursor.rowcount} holds were OPEN, of {len(rows.ended)}")
     if rows.completions:
         cursor.execute(_COMPLETE, _adapted(rows.completions, _COMPLETION_COLUMNS), prepare=True)
         if cursor.rowcount != len(rows.completions):

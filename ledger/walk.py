@@ -10,9 +10,9 @@ import rfc8785
 
 from ledger import chain
 from ledger.batch import Batch, NeedsWallets
-from ledger.judging import State, judge, moves_money
-from ledger.movements import Completion, Group, LockedWallet, Movement, Outcome
-from ledger.store import KnownKey, KnownTransaction, Rows
+from ledger.judging import Books, judge, moves_money
+from ledger.movements import Act, Completion, Group, Movement, Outcome, PlaceHold, ReleaseHold
+from ledger.store import KnownHold, KnownKey, KnownTransaction, Rows
 from wallet_project.kernel.ids import new_uuid, new_uuid_text, public_id
 from wallet_project.kernel.money import decimals_of, from_units
 
@@ -32,18 +32,17 @@ class Walk:
         self,
         *,
         batch: Batch,
-        wallets: Mapping[int, LockedWallet],
+        books: Books,
         now: datetime,
         keys: Mapping[tuple[int, str], KnownKey],
-        pending: Mapping[int, KnownTransaction],
         next_number: Callable[[], int],
     ) -> None:
-        batch.require_wallets(wallets)
+        batch.require_wallets(books.states)
         self.batch = batch
-        self.states = {pk: State(wallet) for pk, wallet in wallets.items()}
+        self.books = books
+        self.states = books.states
         self.now = now
         self.keys = dict(keys)
-        self.pending = dict(pending)
         self.next_number = next_number
         self.rows = Rows()
         self._now_microseconds = chain.microseconds(now)
@@ -51,9 +50,19 @@ class Walk:
     def all(self) -> list[Outcome]:
         outcomes = [self._group(place, group) for place, group in enumerate(self.batch.groups)]
         for pk, state in self.states.items():
-            if state.entry_count != state.wallet.entry_count:
+            if state.is_changed:
+                was = state.wallet
                 self.rows.wallets.append(
-                    (pk, state.wallet.balance_units, state.balance, state.entry_count, state.head, state.moved_at)
+                    (
+                        pk,
+                        was.balance_units,
+                        state.balance,
+                        was.held_units,
+                        state.held,
+                        state.entry_count,
+                        state.head,
+                        state.moved_at or None,
+                    )
                 )
         return outcomes
 
@@ -61,7 +70,7 @@ class Walk:
         earlier = self._earlier(group)
         if earlier is not None:
             return earlier
-        code = judge(group, self.states, self.pending, self.now)
+        code = judge(group, self.books, self.now)
         outcome = self._refuse(place, group, code) if code else self._apply(place, group)
         if group.key is not None:
             self._remember(group, outcome)
@@ -80,13 +89,33 @@ class Walk:
                     code=known.failure_code if known.http_status == REFUSED_STATUS else "",
                     http_status=known.http_status,
                 )
-        completed = [
-            self.pending[movement.transaction]
-            for movement in group.movements
-            if isinstance(movement, Completion) and self.pending[movement.transaction].status != "PENDING"
-        ]
-        if completed:
-            return Outcome(kind="unchanged", transactions=tuple(t.id for t in completed), code=completed[0].status)
+        for act in group.movements:
+            unchanged = self._already(act)
+            if unchanged is not None:
+                return unchanged
+        return None
+
+    def _already(self, act: Act) -> Outcome | None:
+        """That this act has been done, and how it ended; or a hold to expire whose time is not over yet."""
+        if isinstance(act, Completion):
+            known = self.books.pending[act.transaction]
+            if known.status != "PENDING":
+                return Outcome(kind="unchanged", transactions=(known.id,), code=known.status)
+        elif isinstance(act, PlaceHold):
+            for placed in self.books.holds.values():
+                if placed.reference == act.reference:
+                    return Outcome(kind="unchanged", code=placed.status, holds=(placed.id,))
+        else:
+            ended = act.hold if isinstance(act, ReleaseHold) else act.captures
+            if ended is not None:
+                hold = self.books.holds[ended]
+                early = isinstance(act, ReleaseHold) and act.expired and not hold.is_over(self.now)
+                if hold.status != "OPEN" or early:
+                    return Outcome(kind="unchanged", code=hold.status, holds=(hold.id,))
+            if isinstance(act, Movement) and act.type == "REVERSAL" and act.reverses is not None:
+                reversal = self.books.given_back[act.reverses].reversal
+                if reversal is not None:
+                    return Outcome(kind="unchanged", transactions=(reversal,), code="REVERSED")
         return None
 
     def _remember(self, group: Group, outcome: Outcome) -> None:
@@ -106,57 +135,117 @@ class Walk:
         )
 
     def _refuse(self, place: int, group: Group, code: str) -> Outcome:
-        """Record the refusal of the movement that people see; its siblings never were."""
-        movement = group.movements[0]
-        if isinstance(movement, Completion):
+        """Record the refusal of the movement that people see; its siblings never were, and holds leave no trace."""
+        if any(isinstance(act, Completion) for act in group.movements):
             raise ValueError(f"A completion cannot be refused ({code}).")
-        transaction = self._open(group, movement, self.batch.ids[(place, 0)], None, failure_code=code)
-        self._tell(movement, transaction, "FAILED", {})
-        return Outcome(kind="refused", transactions=(transaction,), code=code, http_status=REFUSED_STATUS)
+        for position, act in enumerate(group.movements):
+            if isinstance(act, Movement):
+                transaction = self._open(group, act, self.batch.ids[(place, position)], None, failure_code=code)
+                self._tell(act, transaction, "FAILED", {})
+                return Outcome(kind="refused", transactions=(transaction,), code=code, http_status=REFUSED_STATUS)
+        return Outcome(kind="refused", code=code, http_status=REFUSED_STATUS)
 
     def _apply(self, place: int, group: Group) -> Outcome:
         transactions: list[int] = []
         diverted: list[int] = []
+        holds: list[int] = []
         sibling_of = 0 if len(group.movements) > 1 else None
-        for position, movement in enumerate(group.movements):
-            if isinstance(movement, Completion):
-                transactions.append(movement.transaction)
-                diverted += self._complete(group, movement)
+        for position, act in enumerate(group.movements):
+            if isinstance(act, Completion):
+                transactions.append(act.transaction)
+                diverted += self._complete(group, act)
+            elif isinstance(act, PlaceHold):
+                holds += self._place(act, self.batch.ids[(place, position)])
+            elif isinstance(act, ReleaseHold):
+                self._free(act.hold)
+                self._end(act.hold, "EXPIRED" if act.expired else "RELEASED")
             else:
-                aimed = self._aim(movement)
-                uuid = self.batch.ids[(place, position)]
                 if sibling_of is not None and transactions:
                     sibling_of = transactions[0]
-                transaction = self._open(group, aimed, uuid, sibling_of)
+                transaction, was_diverted = self._move(group, act, self.batch.ids[(place, position)], sibling_of)
                 transactions.append(transaction)
-                if aimed is not movement:
+                if was_diverted:
                     diverted.append(transaction)
         return Outcome(
             kind="posted",
             transactions=tuple(transactions),
             http_status=group.key.http_status if group.key else 0,
             diverted=tuple(diverted),
+            holds=tuple(holds),
         )
+
+    def _move(self, group: Group, movement: Movement, uuid: UUID, sibling_of: int | None) -> tuple[int, bool]:
+        """The movement's transaction, and whether another wallet had to stand in for one of its own."""
+        if movement.captures is not None:
+            # Before it is aimed: what was held is there to be taken.
+            self._free(movement.captures)
+        aimed = self._aim(movement)
+        transaction = self._open(group, aimed, uuid, sibling_of)
+        if movement.captures is not None:
+            self._end(movement.captures, "CAPTURED", transaction)
+        if movement.reverses is not None:
+            self._give_back(movement, transaction)
+        return transaction, aimed is not movement
 
     def _aim(self, movement: Movement) -> Movement:
         """Facts are never refused: money for a wallet that cannot take it goes to suspense, and says so."""
         assert movement.to_wallet is not None  # noqa: S101  (refused before)
-        payee = self.states[movement.to_wallet]
-        if not movement.fact or payee.can_take(movement.units):
+        if not movement.fact:
             return movement
-        return replace(
-            movement,
-            to_wallet=self._suspense(movement.currency),
-            metadata={**movement.metadata, "intended_wallet": str(movement.to_wallet)},
-        )
+        if not self.states[movement.to_wallet].can_take(movement.units):
+            intended = {**movement.metadata, "intended_wallet": str(movement.to_wallet)}
+            movement = replace(movement, to_wallet=self._needed("suspense", movement.currency), metadata=intended)
+        payer = self.states[movement.from_wallet]
+        if not payer.wallet.is_system and payer.spare < movement.units:
+            owing = {**movement.metadata, "owing_wallet": str(movement.from_wallet)}
+            movement = replace(movement, from_wallet=self._needed("chargebacks", movement.currency), metadata=owing)
+        return movement
 
-    def _suspense(self, currency: str) -> int:
-        if currency not in self.batch.suspense:
-            raise NeedsWallets("suspense", currency)
-        return self.batch.suspense[currency]
+    def _needed(self, purpose: str, currency: str) -> int:
+        if (purpose, currency) not in self.batch.needed:
+            raise NeedsWallets(purpose, currency)
+        return self.batch.needed[(purpose, currency)]
+
+    def _place(self, act: PlaceHold, uuid: UUID) -> list[int]:
+        """A fact holds what there is, and nothing at all where there is nothing."""
+        state = self.states[act.wallet]
+        units = min(act.units, max(0, state.spare)) if act.fact else act.units
+        if not units:
+            return []
+        pk = self.next_number()
+        state.held += units
+        expires_at = None if act.expires_at is None else chain.microseconds(act.expires_at)
+        self.rows.holds.append(
+            (pk, uuid, act.wallet, units, act.currency, act.reason, act.reference, self._now_microseconds, expires_at)
+        )
+        self.books.holds[pk] = KnownHold(pk, act.wallet, units, act.reference, "OPEN", act.expires_at)
+        return [pk]
+
+    def _free(self, hold: int) -> None:
+        known = self.books.holds[hold]
+        self.states[known.wallet].held -= known.units
+
+    def _end(self, hold: int, status: str, captured_by: int | None = None) -> None:
+        self.rows.ended.append((hold, status, captured_by, self._now_microseconds))
+        self.books.holds[hold] = self.books.holds[hold]._replace(status=status)
+
+    def _give_back(self, movement: Movement, transaction: int) -> None:
+        """Remember it for the groups that follow."""
+        assert movement.reverses is not None  # noqa: S101  (the caller looked)
+        known = self.books.given_back[movement.reverses]
+        if movement.type == "REVERSAL":
+            self.books.given_back[movement.reverses] = known._replace(reversal=transaction, left_units=0)
+        elif movement.type == "REFUND":
+            self.books.given_back[movement.reverses] = known._replace(left_units=known.left_units - movement.units)
 
     def _open(
-        self, group: Group, movement: Movement, uuid: UUID, sibling_of: int | None, failure_code: str = ""
+        self,
+        group: Group,
+        movement: Movement,
+        uuid: UUID,
+        sibling_of: int | None,
+        *,
+        failure_code: str = "",
     ) -> int:
         """
         A new transaction, with its entries if money moves now.
@@ -221,7 +310,7 @@ class Walk:
 
         :returns: the transactions that were diverted.
         """
-        known = self.pending[completion.transaction]
+        known = self.books.pending[completion.transaction]
         at = self._time_of(known.from_wallet, known.to_wallet)
         status, failure_code, diverted = completion.status, completion.failure_code, []
         posts = known.type == "ADD" and status == "SUCCESS"
@@ -232,12 +321,12 @@ class Walk:
                 amount=from_units(known.amount_units),
                 currency=known.currency,
                 from_wallet=known.from_wallet,
-                to_wallet=self._suspense(known.currency),
+                to_wallet=self._needed("suspense", known.currency),
                 metadata={"instead_of": public_id("txn", known.uuid), "intended_wallet": str(known.to_wallet)},
                 fact=True,
             )
             diverted.append(self._open(group, instead, new_uuid(), None))
-        self.pending[known.id] = known._replace(status=status)
+        self.books.pending[known.id] = known._replace(status=status)
         self.rows.completions.append((known.id, status, failure_code, at if posts else None, at))
         sequences = self._enter(known, at) if posts else {}
         self._tell(known, known.id, status, sequences)

@@ -331,6 +331,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 15.0},
     },
     "accounts.purge": {"task": "accounts.purge", "schedule": 3600.0, "options": {"expires": 3600.0}},
+    "ledger.release_expired_holds": {
+        "task": "ledger.release_expired_holds",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
+    },
     "payments.sweep_webhook_events": {
         "task": "payments.sweep_webhook_events",
         "schedule": 15.0,

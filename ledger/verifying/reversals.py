@@ -6,17 +6,21 @@ from typing import Final
 from ledger.verifying.lies import Lie, Rule, first_broken_rule
 from ledger.verifying.snapshot import Snapshot
 
-# A reversal whose payer's wallet is closed pays into suspense and names the wallet it was meant for.
+# A refund that was itself reversed gave nothing back. A reversal whose payer's wallet is closed pays into suspense and
+# names the wallet it was meant for.
 _FACTS: Final = """
 SELECT b.id, b.type, b.amount, b.currency, b.from_wallet_id, b.to_wallet_id, b.reverses_id,
     o.id AS original, o.amount AS original_amount, o.currency AS original_currency, o.status AS original_status,
     o.from_wallet_id AS original_from, o.to_wallet_id AS original_to, o.posted_at AS original_posted_at,
     payee.purpose = 'suspense' AND b.metadata ->> 'intended_wallet' = o.from_wallet_id::text AS is_in_suspense,
-    sum(b.amount) FILTER (WHERE b.type = 'REFUND') OVER so_far AS refunded,
+    sum(b.amount) FILTER (WHERE b.type = 'REFUND' AND undone.reverses_id IS NULL) OVER so_far AS refunded,
     count(*) FILTER (WHERE b.type = 'REVERSAL') OVER so_far AS reversals
 FROM {transactions} b
 LEFT JOIN {transactions} o ON o.id = b.reverses_id
 LEFT JOIN {wallets} payee ON payee.id = b.to_wallet_id
+LEFT JOIN (
+    SELECT DISTINCT reverses_id FROM {transactions} WHERE type = 'REVERSAL' AND status <> 'FAILED'
+) undone ON undone.reverses_id = b.id
 WHERE (b.reverses_id IS NOT NULL OR b.type IN ('REVERSAL', 'REFUND')) AND b.status <> 'FAILED'
 WINDOW so_far AS (PARTITION BY b.reverses_id ORDER BY b.id)
 """

@@ -21,6 +21,7 @@ _TABLES: Final = {
     "transactions": "public.ledger_transaction",
     "entries": "public.ledger_ledgerentry",
     "keys": "public.ledger_idempotencykey",
+    "holds": "public.ledger_hold",
     "wallets": "public.wallets_wallet",
     "currencies": "public.wallets_currency",
     "actors": "public.accounts_actor",

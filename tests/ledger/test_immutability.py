@@ -10,11 +10,12 @@ from ledger.models import LedgerEntry, Transaction
 from ledger.posting import post
 from tests import environment
 from tests.ledger.factories import asha, group, key, ravi, transfer
+from tests.ledger.test_holds import placed
 
 pytestmark = pytest.mark.usefixtures("database")
 
 REFUSED = (psycopg.errors.RestrictViolation, psycopg.errors.InsufficientPrivilege)
-TABLES = ("ledger_ledgerentry", "ledger_transaction", "ledger_idempotencykey", "wallets_wallet")
+TABLES = ("ledger_ledgerentry", "ledger_transaction", "ledger_idempotencykey", "ledger_hold", "wallets_wallet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ def roles(database: environment.Database) -> Roles:
     """And a ledger with something in it: an UPDATE of nothing proves nothing."""
     a, r = asha(balance="10"), ravi()
     post([group(a, transfer(a, r, "5", note="lunch"), key=key())])
+    placed(a, "1")
     return Roles(database.app_url, database.owner_url, database.auditor_url, database.superuser_url)
 
 
@@ -57,6 +59,9 @@ CHANGES = [
     "DELETE FROM ledger_idempotencykey",
     "TRUNCATE ledger_idempotencykey",
     "DELETE FROM wallets_wallet",
+    "UPDATE ledger_hold SET amount = amount + 1",
+    "DELETE FROM ledger_hold",
+    "TRUNCATE ledger_hold CASCADE",
 ]
 
 
@@ -218,6 +223,7 @@ VIEWS = (
     "auditor_keys",
     "auditor_actors",
     "auditor_currencies",
+    "auditor_holds",
 )
 
 

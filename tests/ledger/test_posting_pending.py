@@ -11,11 +11,13 @@ import structlog
 from django.db import DatabaseError
 
 from accounts.models import Actor
+from ledger import judging
 from ledger.models import LedgerEntry, Transaction
 from ledger.movements import Completion, Group, Movement, Outcome
 from ledger.posting import post
 from ledger.system_wallets import system_wallet
 from tests.environment import Database
+from ledger.walk import Walk
 from tests.ledger.factories import Member, asha, clearing, fund, gateway_actor, group, meera, ravi, transfer
 from tests.ledger.proofs import assert_books_hold
 from wallet_project.kernel.ids import public_id
@@ -292,12 +294,24 @@ def test_a_bank_may_return_a_withdrawal_days_after_it_succeeded() -> None:
     back = Group(initiator=gateway_actor().pk, movements=(given_back(person, "40", pending),))
     assert post([back])[0].kind == "posted"
     assert (person.balance, status_of(pending)) == (100, ("SUCCESS", ""))
-    with pytest.raises((DatabaseError, psycopg.Error)):
+    (again,) = post([back])
+    assert (again.kind, again.code) == ("unchanged", "REVERSED")
+    assert person.balance == 100
+
+
+def test_a_second_reversal_is_refused_by_the_database_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    person = asha(balance="100")
+    pending = withdraw(person, "40")
+    complete(pending)
+    back = Group(initiator=gateway_actor().pk, movements=(given_back(person, "40", pending),))
+    post([back])
+    monkeypatch.setattr(Walk, "_already", lambda *_: None)
+    with pytest.raises((DatabaseError, psycopg.Error), match="transaction_one_reversal"):
         post([back])
     assert person.balance == 100
 
 
-def test_refunds_of_a_payment_never_exceed_it() -> None:
+def test_refunds_of_a_payment_never_exceed_it(monkeypatch: pytest.MonkeyPatch) -> None:
     payer, shop = asha(balance="100"), meera(balance="100")
     (paid,) = post([group(payer, transfer(payer, shop, "60", type="PAY"))])
 
@@ -308,6 +322,9 @@ def test_refunds_of_a_payment_never_exceed_it() -> None:
     assert refund("20").kind == "posted"
     assert refund("40").kind == "posted"
     assert payer.balance == 100
+    assert refund("0.01").code == "refund_exceeds"
+    # The database refuses by itself, whatever the kernel thinks.
+    monkeypatch.setattr(judging, "_judge_origin", lambda *_: "")
     with pytest.raises((DatabaseError, psycopg.Error), match="refunds"):
         refund("0.01")
     assert (payer.balance, shop.balance) == (100, 100)

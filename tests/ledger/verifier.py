@@ -14,7 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
-TABLES = ["ledger_transaction", "ledger_ledgerentry", "ledger_idempotencykey", "wallets_wallet"]
+TABLES = ["ledger_transaction", "ledger_ledgerentry", "ledger_idempotencykey", "ledger_hold", "wallets_wallet"]
 
 
 def verify_in_a_process(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -16,7 +16,11 @@ LOCKS: Final = "tests/races/test_locks.py"
 RACES: Final = "tests/races/test_postings_at_once.py"
 TOPUPS: Final = "tests/payments/test_topups.py"
 
+HOLDS: Final = "tests/ledger/test_holds.py"
+HOLD_RACES: Final = "tests/races/test_holds_at_once.py"
+
 RULES: Final = "ledger/migrations/0002_rules.py"
+HOLD_RULES: Final = "ledger/migrations/0005_hold_rules.py"
 
 
 @dataclass(frozen=True)
@@ -242,5 +246,48 @@ MUTANTS: Final = (
             ),
         ),
         (f"{TOPUPS}::test_nothing_is_credited_for_a_wrong_signature_or_somebody_elses_order",),
+    ),
+    Mutant(
+        "what is held when money is spent",
+        (Edit("ledger/judging.py", "left - payer.held - helds[act.from_wallet] <", "left <"),),
+        (f"{HOLDS}::test_what_is_held_cannot_be_spent_and_the_rest_can",),
+    ),
+    Mutant(
+        "that a hold ends once",
+        (Edit("ledger/walk.py", 'if hold.status != "OPEN" or early:', "if early:"),),
+        (f"{HOLDS}::test_a_capture_moves_its_part_and_frees_the_rest",),
+    ),
+    Mutant(
+        "the time of a hold",
+        (Edit("ledger/judging.py", "if hold.is_over(now) and not movement.fact:", "if False:"),),
+        (f"{HOLDS}::test_a_hold_that_is_over_is_not_captured_and_only_then_expires",),
+    ),
+    Mutant(
+        "what is left to be refunded",
+        (Edit("ledger/judging.py", "    if gives_back and movement.units >", "    if False and movement.units >"),),
+        (f"{HOLDS}::test_refunds_past_what_is_left_are_refused_beside_their_neighbours",),
+    ),
+    Mutant(
+        "the triggers on what is held",
+        (
+            Edit(
+                HOLD_RULES,
+                '"""\n\nREFUNDS = """\n',
+                "DROP TRIGGER holds_are_held ON ledger_hold;\nDROP TRIGGER holds_are_held ON wallets_wallet;\n"
+                '"""\n\nREFUNDS = """\n',
+            ),
+        ),
+        (f"{HOLDS}::test_the_database_itself_refuses_a_hold_that_does_not_add_up",),
+    ),
+    Mutant(
+        "the trigger on a hold's end",
+        (
+            Edit(
+                HOLD_RULES,
+                '"""\n\nREFUNDS = """\n',
+                'DROP TRIGGER hold_ends_once ON ledger_hold;\n"""\n\nREFUNDS = """\n',
+            ),
+        ),
+        (f"{IMMUTABLE}::test_nothing_of_the_ledger_is_changed_by_the_owner",),
     ),
 )

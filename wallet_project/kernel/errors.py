@@ -36,6 +36,8 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "recipient_unavailable": (422, "The recipient cannot receive money"),
     "same_wallet": (422, "Sender and recipient are the same"),
     "currency_mismatch": (422, "The currencies differ"),
+    "refund_exceeds": (422, "More than is left to be refunded"),
+    "hold_expired": (422, "The hold is over"),
     "too_many_requests": (429, "Too many requests"),
     "too_many_tries": (429, "Too many tries"),
     "internal_error": (500, "Something went wrong on our side"),
