@@ -16,8 +16,8 @@ from ledger.models import LedgerEntry, Transaction
 from ledger.movements import Completion, Group, Movement, Outcome
 from ledger.posting import post
 from ledger.system_wallets import system_wallet
-from tests.environment import Database
 from ledger.walk import Walk
+from tests.environment import Database
 from tests.ledger.factories import Member, asha, clearing, fund, gateway_actor, group, meera, ravi, transfer
 from tests.ledger.proofs import assert_books_hold
 from wallet_project.kernel.ids import public_id
