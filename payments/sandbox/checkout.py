@@ -17,7 +17,7 @@ from flask.typing import ResponseReturnValue
 from payments.sandbox.desk import desk
 from payments.sandbox.errors import GatewayError
 from payments.sandbox.orders import find_order
-from payments.sandbox.payments import OrderAlreadyPaid, attempt_payment
+from payments.sandbox.payments import OrderAlreadyPaid, OrderTooSmall, attempt_payment
 from payments.sandbox.signatures import return_signature
 from payments.sandbox.vpas import VPAS, Vpa, is_vpa
 
@@ -49,6 +49,8 @@ def pay(order_id: str) -> ResponseReturnValue:
             )
     except FormError as error:
         return _form(order, error=str(error), status=400)
+    except OrderTooSmall:
+        return _form(order, error="Less than that cannot be paid: choose another UPI ID.", status=400)
     except OrderAlreadyPaid:
         return _already_paid(order, status=409)
     desk().courier.ring()

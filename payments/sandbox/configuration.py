@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 # Real money never passes here, so nobody outside this machine may reach it.
 HOST = "127.0.0.1"
+# What payouts come from if nothing else is said.
+ACCOUNT_NUMBER_USUAL = "2323230000000001"
 
 
 class ConfigurationError(Exception):
@@ -18,18 +20,19 @@ class Configuration:
     """
     Keys and addresses of one sandbox.
 
-    `webhook_secret` is the first of RAZORPAY_WEBHOOK_SECRETS: it signs; the others are only the
-    receiver's business. `state` is the path of the SQLite file that outlives the process.
+    The first of `webhook_secrets` signs, unless the operator's page has chosen another. `state` is the path
+    of the SQLite file that outlives the process.
     """
 
     key_id: str
     key_secret: str
-    webhook_secret: str
+    webhook_secrets: tuple[str, ...]
     port: int
     webhook_url: str
     callback_url: str
     state: Path
     merchant: str
+    account_number: str
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Configuration":
@@ -41,12 +44,13 @@ class Configuration:
         return cls(
             key_id=_text(environment, "RAZORPAY_KEY_ID"),
             key_secret=_text(environment, "RAZORPAY_KEY_SECRET"),
-            webhook_secret=_secrets(environment, "RAZORPAY_WEBHOOK_SECRETS")[0],
+            webhook_secrets=tuple(_secrets(environment, "RAZORPAY_WEBHOOK_SECRETS")),
             port=_port(environment, "SANDBOX_PORT"),
             webhook_url=_url(environment, "SANDBOX_WEBHOOK_URL"),
             callback_url=_url(environment, "SANDBOX_CALLBACK_URL"),
             state=Path(_text(environment, "SANDBOX_STATE")),
             merchant=environment.get("SANDBOX_MERCHANT", "").strip() or "Wallet",
+            account_number=_account_number(environment, "RAZORPAYX_ACCOUNT_NUMBER"),
         )
 
     @property
@@ -75,6 +79,13 @@ def _port(environment: Mapping[str, str], name: str) -> int:
     if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 65535):
         raise ConfigurationError(f"{name} must be a port between 1 and 65535.")
     return int(value)
+
+
+def _account_number(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "").strip() or ACCOUNT_NUMBER_USUAL
+    if not (value.isascii() and value.isalnum() and 5 <= len(value) <= 35):
+        raise ConfigurationError(f"{name} must be 5 to 35 letters and digits.")
+    return value
 
 
 def _url(environment: Mapping[str, str], name: str) -> str:

@@ -24,14 +24,19 @@ class HungUp(ConnectionAbortedError):
     """The connection is closed, and not a byte of an answer was sent."""
 
 
+def let_doors_drop_reply(environ: dict[str, Any]) -> None:
+    """Before the doors: they see a copy of `environ`, so what they say is kept in an object of both."""
+    environ[_DROPPED] = threading.Event()
+
+
 def drop_reply(environ: dict[str, Any]) -> None:
     """For a door: what is answered to this request shall never arrive, though what it did stands."""
-    environ[_DROPPED] = True
+    environ[_DROPPED].set()
 
 
 def is_dropped(environ: dict[str, Any]) -> bool:
     """Whether a door asked for that."""
-    return bool(environ.get(_DROPPED))
+    return bool(environ[_DROPPED].is_set())
 
 
 def hang_up(environ: dict[str, Any]) -> NoReturn:

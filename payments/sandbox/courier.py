@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import requests
 
+from payments.sandbox.deliveries import disable_endpoint, endpoint_disabled_at, gives_up, is_forgers
 from payments.sandbox.state import State
 
 # The gateway's own bound: an answer later than this is a failure, whatever it says.
@@ -33,6 +34,7 @@ class Delivery:
     id: int
     tries: int
     give_up_at: float
+    written_at: int
     event_id: str
     event: str
     body: bytes
@@ -89,9 +91,12 @@ class Courier:
         """What no carrier has yet, as many as there are free carriers; and how long until the next is due."""
         now = time.time()
         with self._state.unit() as db, self._guard:
+            if endpoint_disabled_at(db) is not None:
+                return [], _IDLE_SECONDS
             rows = db.execute(
                 """
-                SELECT d.id, d.tries, d.give_up_at, d.due_at, d.event_id, e.name AS event, e.body, e.signature
+                SELECT d.id, d.tries, d.give_up_at, d.due_at, d.event_id,
+                    e.name AS event, e.body, e.signature, e.created_at AS written_at
                 FROM deliveries d JOIN events e ON e.id = d.event_id
                 WHERE d.status = 'pending' ORDER BY d.due_at LIMIT ?
                 """,
@@ -102,7 +107,7 @@ class Courier:
             due = [row for row in waiting if row["due_at"] <= now][:free]
             self._carried.update(row["id"] for row in due)
         later = [row["due_at"] - now for row in waiting if row["due_at"] > now]
-        fields = ("id", "tries", "give_up_at", "event_id", "event", "body", "signature")
+        fields = ("id", "tries", "give_up_at", "written_at", "event_id", "event", "body", "signature")
         return [Delivery(**{name: row[name] for name in fields}) for row in due], min([*later, _IDLE_SECONDS])
 
     def _carry(self, delivery: Delivery) -> None:
@@ -121,9 +126,10 @@ class Courier:
     def _record(self, delivery: Delivery, answer: Answer) -> None:
         tries = delivery.tries + 1
         due_at = time.time() + backoff_seconds(tries=tries)
-        status = "pending" if due_at <= delivery.give_up_at else "exhausted"
-        if not answer.error:
-            status = "delivered"
+        given_up = gives_up(
+            tries=tries, next_due_at=due_at, give_up_at=delivery.give_up_at, written_at=delivery.written_at
+        )
+        status = "delivered" if not answer.error else "exhausted" if given_up else "pending"
         with self._state.unit() as db:
             db.execute(
                 """
@@ -136,6 +142,8 @@ class Courier:
                 "UPDATE deliveries SET status = ?, tries = ?, due_at = ? WHERE id = ?",
                 [status, tries, due_at, delivery.id],
             )
+            if status == "exhausted" and not is_forgers(delivery.give_up_at, delivery.written_at):
+                disable_endpoint(db, now=int(time.time()))
         logger.info(
             "sandbox.webhook event=%s event_id=%s try=%s status=%s answer=%s %s",
             delivery.event,

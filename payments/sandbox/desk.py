@@ -24,7 +24,8 @@ class Desk:
     @property
     def letterhead(self) -> Letterhead:
         """How this sandbox signs its webhooks."""
-        return Letterhead(account_id=self.state.account_id, secret=self.configuration.webhook_secret)
+        first, *others = self.configuration.webhook_secrets
+        return Letterhead(account_id=self.state.account_id, secret=first, others=tuple(others))
 
 
 def desk() -> Desk:

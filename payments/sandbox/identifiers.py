@@ -21,3 +21,8 @@ def new_token() -> str:
 def is_id(prefix: str, value: str) -> bool:
     """Whether `value` has the form of an id with that prefix."""
     return re.fullmatch(rf"{prefix}_[A-Za-z0-9]{{{_LENGTH}}}", value) is not None
+
+
+def new_reference() -> str:
+    """Twelve digits, as banks number their transfers: an RRN or a UTR."""
+    return "".join(secrets.choice(string.digits) for _ in range(12))

@@ -27,10 +27,10 @@ class Window:
         :raises GatewayError: a value is not a whole number within its bounds.
         """
         return cls(
-            from_time=_whole(query, "from", default=0),
-            to_time=_whole(query, "to", default=_LATEST),
-            count=_whole(query, "count", default=COUNT_DEFAULT, least=1, largest=COUNT_LARGEST),
-            skip=_whole(query, "skip", default=0),
+            from_time=whole(query, "from", default=0),
+            to_time=whole(query, "to", default=_LATEST),
+            count=whole(query, "count", default=COUNT_DEFAULT, least=1, largest=COUNT_LARGEST),
+            skip=whole(query, "skip", default=0),
         )
 
     def parameters(self) -> dict[str, int]:
@@ -44,7 +44,12 @@ def collection(items: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return {"entity": "collection", "count": len(listed), "items": listed}
 
 
-def _whole(query: Mapping[str, str], name: str, *, default: int, least: int = 0, largest: int = _LATEST) -> int:
+def whole(query: Mapping[str, str], name: str, *, default: int, least: int = 0, largest: int = _LATEST) -> int:
+    """
+    A whole number in a query; `default` if it is not there.
+
+    :raises GatewayError: it is none, or out of its bounds.
+    """
     if name not in query:
         return default
     if not re.fullmatch(r"[0-9]{1,10}", query[name]):

@@ -79,7 +79,17 @@ def count_attempt(db: sqlite3.Connection, *, order_id: str) -> None:
 
 
 def mark_paid(db: sqlite3.Connection, *, order_id: str, amount: int) -> bool:
-    """Whether this payment is the one that pays the order; for a paid order it is not."""
+    """
+    Whether this payment is the one that pays the order: not for a paid order, and not with less than it asks.
+
+    Less than it asks shows as `amount_paid` all the same: the gateway has it.
+    """
+    short = db.execute(
+        "UPDATE orders SET amount_paid = max(amount_paid, :amount) WHERE id = :id AND :amount < amount",
+        {"amount": amount, "id": order_id},
+    )
+    if short.rowcount:
+        return False
     paid = db.execute(
         "UPDATE orders SET status = 'paid', amount_paid = ? WHERE id = ? AND status <> 'paid'", [amount, order_id]
     )

@@ -1,7 +1,8 @@
 """
 Payments: attempts to pay an order, and what becomes of them. Amounts are whole paise.
 
-`created → authorized → captured`, or `failed`. Every deed here runs inside the caller's unit of work,
+`created → authorized → captured`, or `failed`; and `failed → authorized → captured`, for a bank may find out
+late that it has paid. Every deed here runs inside the caller's unit of work,
 so a payment, its order and the webhooks that tell of both are written together or not at all.
 """
 
@@ -11,7 +12,9 @@ from typing import Any
 
 from payments.sandbox.errors import GatewayError, unknown_id
 from payments.sandbox.events import Letterhead, write_event
-from payments.sandbox.identifiers import is_id, new_id
+from payments.sandbox.fields import AMOUNT_LEAST
+from payments.sandbox.identifiers import is_id, new_id, new_reference
+from payments.sandbox.later import put_off
 from payments.sandbox.listing import Window
 from payments.sandbox.orders import count_attempt, find_order, mark_paid, order_entity
 from payments.sandbox.vpas import VPAS, Vpa
@@ -25,25 +28,37 @@ class OrderAlreadyPaid(Exception):
     """The order has its money; nothing was attempted."""
 
 
+class OrderTooSmall(Exception):
+    """A payment that much shorter than the order would be below the least; nothing was attempted."""
+
+
 def attempt_payment(
     db: sqlite3.Connection, *, order_id: str, vpa: Vpa, letterhead: Letterhead, now: int
 ) -> sqlite3.Row:
     """
     Try to pay an order from a test address, and see it through as that address behaves.
 
-    :returns: the payment as it stands afterwards.
+    :returns: the payment as it stands afterwards; of several, the first.
     :raises GatewayError: no such order.
     :raises OrderAlreadyPaid: the order is paid; the book is as before.
+    :raises OrderTooSmall: the address pays less than it is asked for, and less would be too little.
     """
     order = find_order(db, order_id=order_id)
     if order["status"] == "paid":
         raise OrderAlreadyPaid
+    if order["amount"] - vpa.short_by < AMOUNT_LEAST:
+        raise OrderTooSmall
+    attempts = [_attempt_once(db, order=order, vpa=vpa, letterhead=letterhead, now=now) for _ in range(vpa.payments)]
+    return find_payment(db, payment_id=attempts[0])
+
+
+def _attempt_once(db: sqlite3.Connection, *, order: sqlite3.Row, vpa: Vpa, letterhead: Letterhead, now: int) -> str:
     payment_id = new_id("pay")
     db.execute(
         "INSERT INTO payments (id, order_id, amount, currency, vpa, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-        [payment_id, order_id, order["amount"], order["currency"], vpa.address, now],
+        [payment_id, order["id"], order["amount"] - vpa.short_by, order["currency"], vpa.address, now],
     )
-    count_attempt(db, order_id=order_id)
+    count_attempt(db, order_id=order["id"])
     if vpa.outcome == "paid":
         _authorize(db, payment_id=payment_id)
         if order["capture"] == "automatic":
@@ -53,9 +68,26 @@ def attempt_payment(
     elif vpa.outcome == "declined":
         _decline(db, payment_id=payment_id)
         _tell(db, name="payment.failed", payment_id=payment_id, letterhead=letterhead, now=now)
+    if vpa.recovers_after_seconds is not None:
+        put_off(db, deed="payment.recover", subject=payment_id, seconds=vpa.recovers_after_seconds)
     if vpa.forged_webhook:
         _forge_capture(db, payment_id=payment_id, letterhead=letterhead, now=now)
-    return find_payment(db, payment_id=payment_id)
+    return payment_id
+
+
+def recover_payment(db: sqlite3.Connection, *, payment_id: str, letterhead: Letterhead, now: int) -> None:
+    """
+    The bank that declined has paid after all. Its money is taken even if the order has been paid meanwhile.
+
+    :raises GatewayError: no such payment, or it has not failed.
+    """
+    payment = find_payment(db, payment_id=payment_id)
+    if payment["status"] != "failed":
+        raise GatewayError(f"The payment is {payment['status']} and has not failed.", step="payment_authorization")
+    _authorize(db, payment_id=payment_id)
+    _tell(db, name="payment.authorized", payment_id=payment_id, letterhead=letterhead, now=now)
+    if find_order(db, order_id=payment["order_id"])["capture"] == "automatic":
+        _capture(db, payment_id=payment_id, letterhead=letterhead, now=now)
 
 
 def capture_payment(
@@ -121,8 +153,14 @@ def payments_of_order(db: sqlite3.Connection, *, order_id: str) -> list[sqlite3.
 
 
 def _authorize(db: sqlite3.Connection, *, payment_id: str) -> None:
-    reference = "".join(secrets.choice("0123456789") for _ in range(12))
-    db.execute("UPDATE payments SET status = 'authorized', rrn = ? WHERE id = ?", [reference, payment_id])
+    db.execute(
+        """
+        UPDATE payments SET status = 'authorized', rrn = ?, error_code = NULL, error_description = NULL,
+            error_source = NULL, error_step = NULL, error_reason = NULL
+        WHERE id = ?
+        """,
+        [new_reference(), payment_id],
+    )
 
 
 def _capture(db: sqlite3.Connection, *, payment_id: str, letterhead: Letterhead, now: int) -> None:
@@ -158,8 +196,12 @@ def _tell(
     entities = {"payment": payment_entity(payment)}
     if with_order:
         entities["order"] = order_entity(find_order(db, order_id=payment["order_id"]))
-    copies = VPAS[payment["vpa"]].webhook_copies
-    write_event(db, name=name, entities=entities, letterhead=letterhead, now=now, copies=copies)
+    write_event(db, name=name, entities=entities, letterhead=letterhead, now=now, copies=webhook_copies(payment))
+
+
+def webhook_copies(payment: sqlite3.Row) -> int:
+    """How often each event of this payment is sent at once: its payer's address decides."""
+    return VPAS[payment["vpa"]].webhook_copies
 
 
 def _forge_capture(db: sqlite3.Connection, *, payment_id: str, letterhead: Letterhead, now: int) -> None:

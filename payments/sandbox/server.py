@@ -1,5 +1,5 @@
 """
-The sandbox as a process: one loopback port, a thread for each connection, one courier.
+The sandbox as a process: one loopback port, a thread for each connection, one courier, one clock.
 
 One process on purpose: `kill -9` leaves no worker behind that still holds the port or the state.
 """
@@ -18,7 +18,9 @@ from payments.sandbox.app import create_app
 from payments.sandbox.configuration import HOST, Configuration
 from payments.sandbox.courier import Courier
 from payments.sandbox.desk import Desk
+from payments.sandbox.later import Later
 from payments.sandbox.state import State, StateUnusable
+from payments.sandbox.timetable import TIMETABLE
 
 # Connections the kernel holds while threads are being made: more than anybody opens at once.
 BACKLOG = 512
@@ -51,17 +53,21 @@ def serve(configuration: Configuration) -> NoReturn:
     except StateUnusable as error:
         raise CannotStart(str(error)) from error
     courier = Courier(state=state, url=configuration.webhook_url)
-    app = create_app(Desk(configuration=configuration, state=state, courier=courier))
+    desk = Desk(configuration=configuration, state=state, courier=courier)
+    later = Later(state=state, letterhead=desk.letterhead, courier=courier, timetable=TIMETABLE)
+    app = create_app(desk)
     server = _listen(configuration.port, app)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     courier.start()
+    later.start()
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="listener", daemon=True).start()
     logger.info("sandbox.ready http://%s:%s", HOST, configuration.port)
     stop.wait()
     server.shutdown()
     server.server_close()
+    later.stop()
     courier.stop()
     state.close()
     logger.info("sandbox.stopped")

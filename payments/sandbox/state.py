@@ -82,6 +82,150 @@ SCHEMA = (
         PRIMARY KEY (delivery_id, try)
     ) STRICT;
     """,
+    """
+    CREATE TABLE later (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        deed TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        due_at REAL NOT NULL,
+        broken INTEGER NOT NULL DEFAULT 0 CHECK (broken IN (0, 1))
+    ) STRICT;
+    CREATE INDEX later_due ON later (due_at) WHERE broken = 0;
+
+    CREATE TABLE switches (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+    CREATE TABLE refunds (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        payment_id TEXT NOT NULL REFERENCES payments (id),
+        amount INTEGER NOT NULL CHECK (amount >= 100),
+        currency TEXT NOT NULL,
+        receipt TEXT,
+        speed TEXT NOT NULL CHECK (speed IN ('normal', 'optimum')),
+        notes TEXT NOT NULL,
+        status TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'processed', 'failed')),
+        rrn TEXT,
+        created_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX refunds_of_payment ON refunds (payment_id);
+
+    CREATE TABLE refund_keys (
+        key TEXT PRIMARY KEY,
+        fingerprint TEXT NOT NULL,
+        refund_id TEXT NOT NULL REFERENCES refunds (id)
+    ) STRICT;
+
+    CREATE TABLE contacts (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        fingerprint TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        email TEXT,
+        contact TEXT,
+        type TEXT,
+        reference_id TEXT,
+        notes TEXT NOT NULL,
+        created_at INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE fund_accounts (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        fingerprint TEXT NOT NULL UNIQUE,
+        contact_id TEXT NOT NULL REFERENCES contacts (id),
+        account_type TEXT NOT NULL CHECK (account_type IN ('bank_account', 'vpa')),
+        name TEXT,
+        ifsc TEXT,
+        account_number TEXT,
+        address TEXT,
+        created_at INTEGER NOT NULL,
+        CHECK ((account_type = 'vpa') = (address IS NOT NULL)),
+        CHECK ((account_type = 'bank_account') = (account_number IS NOT NULL))
+    ) STRICT;
+
+    CREATE TABLE validations (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        fund_account_id TEXT NOT NULL REFERENCES fund_accounts (id),
+        amount INTEGER NOT NULL,
+        notes TEXT NOT NULL,
+        status TEXT NOT NULL DEFAULT 'created' CHECK (status IN ('created', 'completed')),
+        account_status TEXT CHECK (account_status IN ('active', 'invalid')),
+        registered_name TEXT,
+        created_at INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE payouts (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        fund_account_id TEXT NOT NULL REFERENCES fund_accounts (id),
+        amount INTEGER NOT NULL CHECK (amount >= 100),
+        currency TEXT NOT NULL,
+        fees INTEGER NOT NULL DEFAULT 0,
+        tax INTEGER NOT NULL DEFAULT 0,
+        mode TEXT NOT NULL CHECK (mode IN ('IMPS', 'NEFT', 'RTGS', 'UPI')),
+        purpose TEXT NOT NULL,
+        reference_id TEXT,
+        narration TEXT,
+        notes TEXT NOT NULL,
+        status TEXT NOT NULL CHECK (status IN ('pending', 'queued', 'scheduled', 'processing', 'processed',
+            'reversed', 'failed', 'rejected', 'cancelled')),
+        utr TEXT,
+        created_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX payouts_by_reference ON payouts (reference_id);
+
+    CREATE TABLE payout_keys (
+        key TEXT PRIMARY KEY,
+        fingerprint TEXT NOT NULL,
+        payout_id TEXT NOT NULL REFERENCES payouts (id),
+        created_at INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE payout_stumbles (key TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
+
+    CREATE TABLE disputes (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        payment_id TEXT NOT NULL REFERENCES payments (id),
+        amount INTEGER NOT NULL CHECK (amount >= 100),
+        amount_deducted INTEGER NOT NULL DEFAULT 0 CHECK (amount_deducted IN (0, amount)),
+        currency TEXT NOT NULL,
+        reason_code TEXT NOT NULL,
+        respond_by INTEGER NOT NULL,
+        status TEXT NOT NULL DEFAULT 'open'
+            CHECK (status IN ('open', 'under_review', 'action_required', 'won', 'lost', 'closed')),
+        created_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX disputes_one_at_a_time ON disputes (payment_id)
+        WHERE status IN ('open', 'under_review', 'action_required');
+
+    CREATE TABLE settlements (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        amount INTEGER NOT NULL,
+        fees INTEGER NOT NULL,
+        tax INTEGER NOT NULL,
+        utr TEXT NOT NULL,
+        created_at INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE settlement_items (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        settlement_id TEXT NOT NULL REFERENCES settlements (id),
+        entity_id TEXT NOT NULL UNIQUE,
+        type TEXT NOT NULL CHECK (type IN ('payment', 'refund', 'adjustment')),
+        debit INTEGER NOT NULL,
+        credit INTEGER NOT NULL,
+        amount INTEGER NOT NULL,
+        fee INTEGER NOT NULL DEFAULT 0,
+        tax INTEGER NOT NULL DEFAULT 0,
+        payment_id TEXT NOT NULL REFERENCES payments (id),
+        dispute_id TEXT UNIQUE REFERENCES disputes (id),
+        created_at INTEGER NOT NULL,
+        CHECK ((type = 'adjustment') = (dispute_id IS NOT NULL))
+    ) STRICT;
+    """,
 )
 
 
