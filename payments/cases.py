@@ -7,7 +7,7 @@ neither: the database's unique index and one statement see to that, inside a pos
 
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from django.db import connections, router
@@ -26,9 +26,10 @@ _LONGEST: Final = 300
 # and is not said again stays.
 _OPEN: Final = """
 INSERT INTO payments_case AS found (uuid, kind, gateway, subject, transaction_id, amount_here_minor,
-    amount_there_minor, currency, reason, suggestion, state, times, opened_at, last_seen_at, resolution)
+    amount_there_minor, currency, reason, suggestion, state, times, opened_at, last_seen_at, resolution,
+    found_by_id)
 VALUES (%(uuid)s, %(kind)s, %(gateway)s, %(subject)s, %(transaction)s, %(amount_here_minor)s,
-    %(amount_there_minor)s, %(currency)s, %(reason)s, %(suggestion)s, 'OPEN', 1, %(now)s, %(now)s, '')
+    %(amount_there_minor)s, %(currency)s, %(reason)s, %(suggestion)s, 'OPEN', 1, %(now)s, %(now)s, '', %(found_by)s)
 ON CONFLICT (kind, gateway, subject) WHERE state = 'OPEN' DO UPDATE SET
     times = found.times + 1,
     reason = excluded.reason,
@@ -52,6 +53,7 @@ def open_case(
     amount_there_minor: int | None = None,
     currency: str = "",
     suggestion: str = "",
+    found_by: int | None = None,
 ) -> Case:
     """
     Put something into the support queue, or say once more that it is there.
@@ -63,11 +65,14 @@ def open_case(
     :param subject: what it is about, by its id at the gateway or ours; at most 100 characters.
     :param reason: a sentence, cut at 300 characters, as is `suggestion`: what somebody should post or do.
     :param transaction: primary key of the transaction that it is about.
+    :param found_by: primary key of the reconciliation that finds it. One that finds it no more may close it again,
+        unless somebody else had opened it.
     """
     alias = router.db_for_write(Case)
-    values = {
+    kind = Case.Kind(kind).value
+    values: dict[str, Any] = {
         "uuid": new_uuid(),
-        "kind": Case.Kind(kind).value,
+        "kind": kind,
         "gateway": gateway,
         "subject": subject,
         "transaction": transaction,
@@ -76,12 +81,13 @@ def open_case(
         "currency": currency,
         "reason": reason[:_LONGEST],
         "suggestion": suggestion[:_LONGEST],
+        "found_by": found_by,
         "now": now,
     }
     with connections[alias].cursor() as cursor:
         cursor.execute(_OPEN, values)
         pk, times = cursor.fetchone()
-    _tell(alias, kind=values["kind"], gateway=gateway, subject=subject, times=times)
+    _tell(alias, kind=kind, gateway=gateway, subject=subject, times=times)
     return Case.objects.get(pk=pk)
 
 

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from ledger.models import Transaction
+from payments.models.reconciliations import Reconciliation
 from wallet_project.kernel.ids import new_uuid, public_id
 
 
@@ -52,6 +53,9 @@ class Case(models.Model):
     resolved_at = models.DateTimeField(null=True, blank=True)
     resolved_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
     resolution = models.CharField(max_length=300, blank=True)
+    found_by = models.ForeignKey(
+        Reconciliation, models.PROTECT, null=True, blank=True, related_name="cases", help_text="What found it first."
+    )
 
     class Meta:
         default_permissions = ("view", "change")

@@ -1,0 +1,222 @@
+"""
+What each item of a settlement settles: the payment, refund or lost dispute that it returns to zero, and by which
+postings. An item that does not fit what stands in the ledger is not explained; nothing is guessed.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from ledger.models import Transaction
+from ledger.movements import Movement
+from ledger.system_wallets import Purpose, system_wallet
+from payments.captures import settle_order
+from payments.disputes import brought_by, follow_dispute
+from payments.gateways.base import GatewayRefused, RemoteSettledItem
+from payments.models import Case, Dispute, GatewayRefund, PaymentAttempt
+from wallet_project.kernel.money import Money
+
+log = structlog.get_logger("payments.settled_items")
+
+Type = Transaction.Type
+PAYMENT: Final = "payment"
+REFUND: Final = "refund"
+ADJUSTMENT: Final = "adjustment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """
+    :ivar settles: what returns to zero by it.
+    """
+
+    item: RemoteSettledItem
+    settles: Transaction
+    movements: tuple[Movement, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unexplained:
+    """
+    :ivar kind: of the case that it becomes.
+    :ivar here_minor: what the ledger has instead, if anything.
+    """
+
+    item: RemoteSettledItem
+    kind: str
+    reason: str
+    suggestion: str = ""
+    here_minor: int | None = None
+    settles: Transaction | None = None
+
+
+def explain(*, gateway: str, items: Sequence[RemoteSettledItem], now: datetime) -> Iterator[Explained | Unexplained]:
+    """
+    :raises GatewayError: what the ledger had not heard of yet was asked about, and the gateway would not say.
+    :raises Refusal: `busy`.
+    """
+    attempts = _attempts_of(gateway, _ids(items, PAYMENT))
+    refunds = _refunds_of(gateway, _ids(items, REFUND))
+    disputes = _disputes_of(gateway, [item for item in items if item.kind == ADJUSTMENT])
+    for item in items:
+        if item.kind == PAYMENT:
+            yield _explain_payment(item, attempts.get(item.entity_id), now)
+        elif item.kind == REFUND:
+            yield _explain_refund(item, refunds.get(item.entity_id))
+        else:
+            yield _explain_adjustment(gateway, item, disputes, now)
+
+
+def _ids(items: Iterable[RemoteSettledItem], kind: str) -> list[str]:
+    return [item.entity_id for item in items if item.kind == kind]
+
+
+def _attempts_of(gateway: str, payment_ids: Sequence[str]) -> dict[str, PaymentAttempt]:
+    found = PaymentAttempt.objects.filter(gateway=gateway, payment_id__in=payment_ids)
+    found = found.select_related("order", "credited_by", "parked__transaction")
+    return {attempt.payment_id: attempt for attempt in found}
+
+
+def _refunds_of(gateway: str, refund_ids: Sequence[str]) -> dict[str, GatewayRefund]:
+    found = GatewayRefund.objects.filter(gateway=gateway, refund_id__in=refund_ids).select_related("transaction")
+    return {refund.refund_id: refund for refund in found if refund.refund_id is not None}
+
+
+def _disputes_of(gateway: str, items: Sequence[RemoteSettledItem]) -> dict[str, Dispute]:
+    """By their own ids."""
+    found = Dispute.objects.filter(gateway=gateway, dispute_id__in=[item.dispute_id for item in items])
+    return {dispute.dispute_id: dispute for dispute in found.select_related("lost_by")}
+
+
+def _explain_payment(item: RemoteSettledItem, attempt: PaymentAttempt | None, now: datetime) -> Explained | Unexplained:
+    add = None if attempt is None else brought_by(attempt)
+    if attempt is not None and add is None:
+        # Its capture was not heard of yet.
+        settle_order(order=attempt.order, now=now)
+        add = brought_by(PaymentAttempt.objects.get(pk=attempt.pk))
+    if add is None:
+        return _unknown(item, "Find the payment in the gateway's books, and whose money it is.")
+    if not 0 <= item.tax_minor <= item.fee_minor <= item.amount_minor or item.debit_minor:
+        return _wrong(item, add, "its fee, tax and debit make no sense together")
+    if item.credit_minor != item.amount_minor - item.fee_minor:
+        return _wrong(item, add, "the credit is not the amount less the fee")
+    if (item.amount_minor, item.currency) != (add.money.minor, add.currency):
+        return _wrong(item, add, "the payment was credited here with another amount")
+    clearing, currency = add.from_wallet_id, add.currency
+    return _explained(
+        item,
+        add,
+        _movement(item, Type.SETTLEMENT, system_wallet(Purpose.BANK, currency), clearing, item.credit_minor),
+        _movement(item, Type.FEE, _fees(currency), clearing, item.fee_minor - item.tax_minor),
+        _movement(item, Type.FEE, system_wallet(Purpose.GST, currency), clearing, item.tax_minor),
+    )
+
+
+def _explain_refund(item: RemoteSettledItem, refund: GatewayRefund | None) -> Explained | Unexplained:
+    if refund is None:
+        return _unknown(item, "Ask the gateway about the refund, so that it is posted; then collect again.")
+    gone = refund.transaction
+    if refund.state == GatewayRefund.State.FAILED:
+        return Unexplained(
+            item=item,
+            kind=Case.Kind.STATE,
+            reason="The gateway settled a refund that had failed, as it said before.",
+            suggestion="Ask the gateway which of the two holds.",
+            here_minor=0,
+            settles=gone,
+        )
+    if not 0 <= item.tax_minor <= item.fee_minor or item.credit_minor:
+        return _wrong(item, gone, "its fee, tax and credit make no sense together")
+    if item.debit_minor != item.amount_minor + item.fee_minor:
+        return _wrong(item, gone, "the debit is not the amount and the fee")
+    if (item.amount_minor, item.currency) != (gone.money.minor, gone.currency):
+        return _wrong(item, gone, "the refund was posted here with another amount")
+    assert gone.to_wallet_id is not None  # noqa: S101  (a refund has a wallet)
+    bank, currency = system_wallet(Purpose.BANK, gone.currency), gone.currency
+    return _explained(
+        item,
+        gone,
+        _movement(item, Type.SETTLEMENT, gone.to_wallet_id, bank, item.amount_minor),
+        _movement(item, Type.FEE, _fees(currency), bank, item.fee_minor - item.tax_minor),
+        _movement(item, Type.FEE, system_wallet(Purpose.GST, currency), bank, item.tax_minor),
+    )
+
+
+def _explain_adjustment(
+    gateway: str, item: RemoteSettledItem, disputes: dict[str, Dispute], now: datetime
+) -> Explained | Unexplained:
+    """The gateway takes back what a lost dispute cost; no other adjustment explains itself."""
+    lost = _lost(gateway, item, disputes, now)
+    if lost is None:
+        return _unknown(item, "Ask the gateway what the adjustment is for, and post it as an ADJUSTMENT.")
+    if item.credit_minor or item.fee_minor or item.tax_minor or item.debit_minor != item.amount_minor:
+        return _wrong(item, lost, "its debit, credit, fee and tax make no sense together")
+    if (item.amount_minor, item.currency) != (lost.money.minor, lost.currency):
+        return _wrong(item, lost, "the dispute was lost here with another amount")
+    assert lost.to_wallet_id is not None  # noqa: S101  (a chargeback has a wallet)
+    bank = system_wallet(Purpose.BANK, lost.currency)
+    return _explained(item, lost, _movement(item, Type.SETTLEMENT, lost.to_wallet_id, bank, item.amount_minor))
+
+
+def _lost(gateway: str, item: RemoteSettledItem, disputes: dict[str, Dispute], now: datetime) -> Transaction | None:
+    """What gave the gateway the money of a lost dispute."""
+    if not item.dispute_id:
+        # It does not say which: explained only where there is no choice.
+        lost = Dispute.objects.filter(gateway=gateway, attempt__payment_id=item.payment_id, state=Dispute.State.LOST)
+        choice = list(lost.select_related("lost_by")[:2])
+        return choice[0].lost_by if len(choice) == 1 else None
+    dispute = disputes.get(item.dispute_id)
+    if dispute is None or dispute.lost_by is None:
+        # Its end was not heard of yet.
+        try:
+            follow_dispute(gateway=gateway, dispute_id=item.dispute_id, now=now)
+        except GatewayRefused:
+            return None
+        dispute = _disputes_of(gateway, [item]).get(item.dispute_id)
+    return None if dispute is None else dispute.lost_by
+
+
+def _fees(currency: str) -> int:
+    return system_wallet(Purpose.GATEWAY_FEES, currency)
+
+
+def _movement(item: RemoteSettledItem, kind: str, from_wallet: int, to_wallet: int, minor: int) -> Movement | None:
+    if not minor:
+        return None
+    about = {"settlement": item.settlement_id, item.kind: item.entity_id}
+    return Movement(
+        type=kind,
+        amount=Money.from_minor(minor, item.currency).amount,
+        currency=item.currency,
+        from_wallet=from_wallet,
+        to_wallet=to_wallet,
+        metadata=about if item.payment_id in ("", item.entity_id) else {**about, "payment": item.payment_id},
+        fact=True,
+    )
+
+
+def _explained(item: RemoteSettledItem, settles: Transaction, *movements: Movement | None) -> Explained:
+    return Explained(item=item, settles=settles, movements=tuple(each for each in movements if each is not None))
+
+
+def _unknown(item: RemoteSettledItem, suggestion: str) -> Unexplained:
+    return Unexplained(
+        item=item,
+        kind=Case.Kind.MISSING_HERE,
+        reason=f"The gateway settled {item.kind} {item.entity_id}, of which nothing stands in the ledger.",
+        suggestion=suggestion,
+    )
+
+
+def _wrong(item: RemoteSettledItem, settles: Transaction, why: str) -> Unexplained:
+    return Unexplained(
+        item=item,
+        kind=Case.Kind.AMOUNT,
+        reason=f"The gateway settled {item.kind} {item.entity_id}, but {why}.",
+        suggestion="Ask the gateway for a corrected report; post the difference as an ADJUSTMENT if it stands.",
+        here_minor=settles.money.minor,
+        settles=settles,
+    )
