@@ -45,6 +45,8 @@ _FIXED: Final = {
     "PUBLIC_URL": "http://testserver",
     "TOKEN_SIGNING_KEYS": "test:" + "A" * 43,
     "CODE_PEPPER": "B" * 42 + "A",
+    "DATA_KEYS": "C" * 42 + "A",
+    "DATA_INDEX_KEY": "D" * 42 + "A",
     "RAZORPAY_API_URL": "http://127.0.0.1:9/v1",
     "RAZORPAY_CHECKOUT_URL": "http://127.0.0.1:9/checkout",
     "RAZORPAY_KEY_ID": "rzp_test_wallet",

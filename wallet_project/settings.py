@@ -5,16 +5,12 @@ A missing or malformed value stops start-up with its name. `WALLET_ENV=productio
 default; `local` is the same settings plus plain HTTP, the demo and the inbox.
 """
 
-import base64
-import binascii
 import logging
 import sys
-import zoneinfo
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import dj_database_url
 import dj_email_url
 import environs
 from django.core.exceptions import ImproperlyConfigured
@@ -22,72 +18,9 @@ from marshmallow.validate import Range
 from psycopg import IsolationLevel
 
 from wallet_project.kernel import logs
+from wallet_project.kernel.environment import env, key_bytes
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-
-env = environs.Env()
-
-
-@env.parser_for("database")
-def _database(value: str) -> dict[str, object]:
-    """A PostgreSQL URL as Django's dictionary; any other engine is refused."""
-    try:
-        parsed = dict(dj_database_url.parse(value))
-    except ValueError:  # its text may hold the password
-        parsed = {}
-    if parsed.get("ENGINE") != "django.db.backends.postgresql" or not parsed.get("USER"):
-        raise environs.EnvError("must be postgresql://ROLE:PASSWORD@HOST:PORT/DATABASE")
-    return parsed
-
-
-@env.parser_for("key_bytes")
-def _key_bytes(value: str) -> bytes:
-    """Thirty-two bytes, written in base64url."""
-    try:
-        raw = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
-    except (binascii.Error, ValueError) as error:
-        raise environs.EnvError("is not base64url") from error
-    if len(raw) != 32:
-        raise environs.EnvError("must hold exactly 32 bytes")
-    return raw
-
-
-@env.parser_for("text")
-def _text(value: str) -> str:
-    if not value.strip():
-        raise environs.EnvError("must not be empty")
-    return value.strip()
-
-
-@env.parser_for("texts")
-def _texts(value: str) -> list[str]:
-    """Separated by commas; at least one, and none of them empty."""
-    texts = [text.strip() for text in value.split(",")]
-    if not all(texts):
-        raise environs.EnvError("must hold at least one value, and no empty one")
-    return texts
-
-
-@env.parser_for("web_address")
-def _web_address(value: str) -> str:
-    parsed = urlsplit(value)
-    if parsed.scheme not in ("http", "https") or not parsed.hostname:
-        raise environs.EnvError("must begin with https:// (or http://) and name a host")
-    return value.rstrip("/")
-
-
-@env.parser_for("redis_address")
-def _redis_address(value: str) -> str:
-    if urlsplit(value).scheme not in ("redis", "rediss"):
-        raise environs.EnvError("must begin with redis:// or rediss://")
-    return value
-
-
-@env.parser_for("time_zone")
-def _time_zone(value: str) -> str:
-    if value not in zoneinfo.available_timezones():
-        raise environs.EnvError("must be the name of a time zone, like Asia/Kolkata")
-    return value
 
 
 def _signing_keys(pairs: list[str]) -> dict[str, bytes]:
@@ -98,10 +31,23 @@ def _signing_keys(pairs: list[str]) -> dict[str, bytes]:
         if not kid or kid in keys:
             raise ImproperlyConfigured("TOKEN_SIGNING_KEYS: each key needs a kid of its own (kid:seed).")
         try:
-            keys[kid] = _key_bytes(seed)
+            keys[kid] = key_bytes(seed)
         except environs.EnvError as error:
             # Not even the kid is shown: without its colon a whole secret would stand in its place.
             raise ImproperlyConfigured(f"TOKEN_SIGNING_KEYS: the seed of key {len(keys) + 1} {error}.") from error
+    return keys
+
+
+def _data_keys(texts: list[str]) -> list[bytes]:
+    """The first encrypts, all decrypt."""
+    keys: list[bytes] = []
+    for text in texts:
+        try:
+            keys.append(key_bytes(text))
+        except environs.EnvError as error:
+            raise ImproperlyConfigured(f"DATA_KEYS: key {len(keys) + 1} {error}.") from error
+    if len(set(keys)) < len(keys):
+        raise ImproperlyConfigured("DATA_KEYS: the same key stands there twice.")
     return keys
 
 
@@ -118,11 +64,17 @@ try:
     KAFKA_BOOTSTRAP_SERVERS: str = env.text("KAFKA_BOOTSTRAP_SERVERS")
     TOKEN_SIGNING_KEYS = _signing_keys(env.texts("TOKEN_SIGNING_KEYS"))
     CODE_PEPPER = env.key_bytes("CODE_PEPPER")
+    DATA_KEYS = _data_keys(env.texts("DATA_KEYS"))
+    DATA_INDEX_KEY = env.key_bytes("DATA_INDEX_KEY")
     RAZORPAY_API_URL: str = env.web_address("RAZORPAY_API_URL", default="https://api.razorpay.com/v1")
     RAZORPAY_CHECKOUT_URL: str = env.web_address("RAZORPAY_CHECKOUT_URL")
     RAZORPAY_KEY_ID: str = env.text("RAZORPAY_KEY_ID")
     RAZORPAY_KEY_SECRET: str = env.text("RAZORPAY_KEY_SECRET")
     RAZORPAY_WEBHOOK_SECRETS: list[str] = env.texts("RAZORPAY_WEBHOOK_SECRETS")
+    # Without it nothing is paid out. The sandbox takes any; the real one knows its own.
+    RAZORPAYX_ACCOUNT_NUMBER: str = env.account_number(
+        "RAZORPAYX_ACCOUNT_NUMBER", default="2323230000000001" if WALLET_ENV == "local" else ""
+    )
     EMAIL_URL: str = env.text("EMAIL_URL")
     DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="Wallet <no-reply@localhost>")
     SMS_URL = env.str("SMS_URL", default="")

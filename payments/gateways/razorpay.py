@@ -1,39 +1,76 @@
 """
-Razorpay, over its public HTTP protocol (https://razorpay.com/docs/api).
+Razorpay and RazorpayX, over their public HTTP protocol (https://razorpay.com/docs/api).
 
-Thin and our own: the vendor's SDK has no default time-out, drops an error's code and HTTP status, and its retry
-sends a POST again that carries no idempotency key.
+Thin and our own: the vendor's SDK has no payouts, no default time-out, drops an error's code and HTTP status, and its
+retry sends a POST again that carries no idempotency key.
 """
 
 import hashlib
 import hmac
 import json
-import random
-import threading
-import time
-from typing import Any, Final, Self
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import requests
-import structlog
 from django.conf import settings
 
-from payments.gateways.base import GatewayRefused, GatewayUnavailable, News, RemoteOrder, RemotePayment, word
-from wallet_project.kernel.errors import GatewayError
+from payments.gateways import razorpay_entities as entities
+from payments.gateways.base import (
+    GatewayUnavailable,
+    News,
+    NotOffered,
+    RemoteDispute,
+    RemoteOrder,
+    RemotePayment,
+    RemotePayout,
+    RemoteRefund,
+    RemoteSettledItem,
+    RemoteValidation,
+    Return,
+    word,
+)
+from payments.gateways.http import HttpClient, Told
 
-log = structlog.get_logger("payments.razorpay")
+_REFUND_KEY: Final = "X-Refund-Idempotency"
+_PAYOUT_KEY: Final = "X-Payout-Idempotency"
+_SIGNATURE: Final = "X-Razorpay-Signature"
+_EVENT_ID: Final = "x-razorpay-event-id"
 
-_MOST_TRIES: Final = 3
-_FIRST_PAUSE_SECONDS: Final = 0.2
-# After that long no further try begins: somebody may be waiting for us.
-_LONGEST_ASKING_SECONDS: Final = 5.0
-_TOO_MANY: Final = 429
+# A list that is longer than this many pages is not believed to end.
+MOST_PAGES: Final = 1000
+_PAGE: Final = 100
+_SETTLEMENT_PAGE: Final = 1000
+# Up to here IMPS carries it, at any hour; above, RTGS, which begins at ₹2,00,000.
+MOST_BY_IMPS_MINOR: Final = 5_00_000_00
+_LEAST_NAME: Final = 3
+_LONGEST_NAME: Final = 50
+_VALIDATED_WITH_MINOR: Final = 100
+
+
+class _Known(Protocol):
+    """Whatever has an id, and perhaps says when it was made."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def created_at(self) -> datetime | None: ...
+
+
+_Entity = TypeVar("_Entity", bound=_Known)
 
 
 class Razorpay:
-    """One client serves a whole process; each thread has its own connections."""
+    """
+    One client serves a whole process; each thread has its own connections.
+
+    :ivar _account_number: our own account at RazorpayX, which payouts leave from; empty where there is none.
+    """
 
     name = "razorpay"
     least_minor = 100
+    webhook_headers: Mapping[str, bool] = {_SIGNATURE: True, _EVENT_ID: False}
 
     def __init__(
         self,
@@ -45,14 +82,21 @@ class Razorpay:
         webhook_secrets: list[str],
         connect_seconds: float,
         read_seconds: float,
+        account_number: str = "",
     ) -> None:
-        self._api_url = api_url
         self._checkout_url = checkout_url
         self._key_id = key_id
         self._key_secret = key_secret
         self._webhook_secrets = webhook_secrets
-        self._timeout = (connect_seconds, read_seconds)
-        self._own = threading.local()
+        self._account_number = account_number
+        self._http = HttpClient(
+            gateway=self.name,
+            api_url=api_url,
+            credentials=(key_id, key_secret),
+            connect_seconds=connect_seconds,
+            read_seconds=read_seconds,
+            read_error=_told,
+        )
 
     @classmethod
     def from_settings(cls) -> Self:
@@ -62,9 +106,12 @@ class Razorpay:
             key_id=settings.RAZORPAY_KEY_ID,
             key_secret=settings.RAZORPAY_KEY_SECRET,
             webhook_secrets=settings.RAZORPAY_WEBHOOK_SECRETS,
+            account_number=settings.RAZORPAYX_ACCOUNT_NUMBER,
             connect_seconds=settings.GATEWAY_CONNECT_TIMEOUT_SECONDS,
             read_seconds=settings.GATEWAY_READ_TIMEOUT_SECONDS,
         )
+
+    # Orders, and the payments of them.
 
     def create_order(self, *, amount_minor: int, currency: str, receipt: str) -> RemoteOrder:
         body = {
@@ -74,17 +121,21 @@ class Razorpay:
             "partial_payment": False,
             "payment": {"capture": "automatic"},
         }
-        return _order(self._ask("POST", "/orders", body=body))
+        return entities.order_of(self._http.post("/orders", body=body))
 
     def find_order(self, *, receipt: str) -> RemoteOrder | None:
-        for item in _items(self._ask("GET", "/orders", query={"receipt": receipt})):
-            order = _order(item)
+        for item in _items(self._http.get("/orders", query={"receipt": receipt})):
+            order = entities.order_of(item)
             if order.receipt == receipt:
                 return order
         return None
 
     def payments_of(self, *, order_id: str) -> list[RemotePayment]:
-        return [_payment(item) for item in _items(self._ask("GET", f"/orders/{order_id}/payments"))]
+        return [entities.payment_of(item) for item in _items(self._http.get(f"/orders/{order_id}/payments"))]
+
+    def capture(self, *, payment_id: str, amount_minor: int, currency: str) -> RemotePayment:
+        body = {"amount": amount_minor, "currency": currency}
+        return entities.payment_of(self._http.post(f"/payments/{payment_id}/capture", body=body))
 
     def checkout_of(self, order: RemoteOrder) -> dict[str, Any]:
         return {
@@ -96,147 +147,183 @@ class Razorpay:
             "url": f"{self._checkout_url}/{order.id}",
         }
 
+    # Giving payments back.
+
+    def refund(self, *, payment_id: str, amount_minor: int, currency: str, key: str, reference: str) -> RemoteRefund:  # noqa: ARG002  (it is the payment's)
+        body = {
+            "amount": amount_minor,
+            "speed": "normal",
+            "receipt": reference,
+            "notes": {entities.KEY_NOTE: key},
+        }
+        path = f"/payments/{payment_id}/refund"
+        return entities.refund_of(self._http.post(path, body=body, headers={_REFUND_KEY: key}, repeatable=True))
+
+    def refund_of(self, *, refund_id: str) -> RemoteRefund:
+        return entities.refund_of(self._http.get(f"/refunds/{refund_id}"))
+
+    def refunds_of(self, *, payment_id: str) -> list[RemoteRefund]:
+        return list(self._listed(f"/payments/{payment_id}/refunds", entities.refund_of))
+
+    # Paying out to banks.
+
+    def register_account(self, *, holder_name: str, ifsc: str, account_number: str, reference: str) -> str:
+        """A contact and its fund account: both calls answer what they have if all fields are alike."""
+        self._our_account()
+        contact = {
+            "name": holder_name[:_LONGEST_NAME].ljust(_LEAST_NAME, "."),
+            "type": "customer",
+            "reference_id": reference,
+        }
+        contact_id = word(self._http.post("/contacts", body=contact, repeatable=True), "id")
+        bank_account = {"name": holder_name, "ifsc": ifsc, "account_number": account_number}
+        fund_account = {"contact_id": contact_id, "account_type": "bank_account", "bank_account": bank_account}
+        made = word(self._http.post("/fund_accounts", body=fund_account, repeatable=True), "id")
+        if not made:
+            raise GatewayUnavailable("The gateway's fund account cannot be read.", may_have_happened=True)
+        return made
+
+    def validate_account(self, *, fund_account_id: str, reference: str) -> RemoteValidation:
+        """It sends one rupee, so it is not asked twice."""
+        body = {
+            "account_number": self._our_account(),
+            "fund_account": {"id": fund_account_id},
+            "amount": _VALIDATED_WITH_MINOR,
+            "currency": "INR",
+            "notes": {"reference": reference},
+        }
+        return entities.validation_of(self._http.post("/fund_accounts/validations", body=body))
+
+    def validation_of(self, *, validation_id: str) -> RemoteValidation:
+        return entities.validation_of(self._http.get(f"/fund_accounts/validations/{validation_id}"))
+
+    def pay_out(
+        self, *, fund_account_id: str, amount_minor: int, currency: str, key: str, reference: str, narration: str
+    ) -> RemotePayout:
+        body = {
+            "account_number": self._our_account(),
+            "fund_account_id": fund_account_id,
+            "amount": amount_minor,
+            "currency": currency,
+            "mode": "IMPS" if amount_minor <= MOST_BY_IMPS_MINOR else "RTGS",
+            "purpose": "payout",
+            "queue_if_low_balance": True,
+            "reference_id": reference,
+            "narration": narration,
+        }
+        return entities.payout_of(self._http.post("/payouts", body=body, headers={_PAYOUT_KEY: key}, repeatable=True))
+
+    def payout_of(self, *, payout_id: str) -> RemotePayout:
+        return entities.payout_of(self._http.get(f"/payouts/{payout_id}"))
+
+    def find_payout(self, *, reference: str) -> RemotePayout | None:
+        query = {"account_number": self._our_account(), "reference_id": reference}
+        for item in _items(self._http.get("/payouts", query=query)):
+            payout = entities.payout_of(item)
+            if payout.reference == reference:
+                return payout
+        return None
+
+    # Disputes.
+
+    def dispute_of(self, *, dispute_id: str) -> RemoteDispute:
+        return entities.dispute_of(self._http.get(f"/disputes/{dispute_id}"))
+
+    # The gateway's books.
+
+    def payments_between(self, *, begin: datetime, end: datetime) -> Iterator[RemotePayment]:
+        return self._between("/payments", entities.payment_of, begin, end)
+
+    def refunds_between(self, *, begin: datetime, end: datetime) -> Iterator[RemoteRefund]:
+        return self._between("/refunds", entities.refund_of, begin, end)
+
+    def payouts_between(self, *, begin: datetime, end: datetime) -> Iterator[RemotePayout]:
+        if not self._account_number:
+            return iter(())
+        return self._between("/payouts", entities.payout_of, begin, end, account_number=self._account_number)
+
+    def disputes_between(self, *, begin: datetime, end: datetime) -> Iterator[RemoteDispute]:
+        return self._between("/disputes", entities.dispute_of, begin, end)
+
+    def settled_on(self, *, day: date) -> Iterator[RemoteSettledItem]:
+        query = {"year": day.year, "month": day.month, "day": day.day}
+        for item in self._pages("/settlements/recon/combined", query, page=_SETTLEMENT_PAGE):
+            yield entities.settled_item_of(item)
+
+    # Words from outside.
+
+    def read_return(self, fields: Mapping[str, str]) -> Return:
+        return Return(
+            order_id=fields.get("razorpay_order_id", ""),
+            payment_id=fields.get("razorpay_payment_id", ""),
+            signature=fields.get("razorpay_signature", ""),
+        )
+
     def is_genuine_return(self, *, order_id: str, payment_id: str, signature: str) -> bool:
         return _is_signature(self._key_secret, f"{order_id}|{payment_id}".encode(), signature)
 
-    def is_genuine_webhook(self, *, body: bytes, signature: str) -> bool:
+    def is_genuine_webhook(self, *, body: bytes, headers: Mapping[str, str]) -> bool:
         # After a rotation, retries of old events keep the old secret. All are tried, whichever fits.
+        signature = headers.get(_SIGNATURE, "")
         genuine = [_is_signature(secret, body, signature) for secret in self._webhook_secrets]
         return any(genuine)
 
+    def webhook_id(self, *, body: bytes, headers: Mapping[str, str]) -> str:  # noqa: ARG002  (others' is in the body)
+        return headers.get(_EVENT_ID, "")
+
     def read_webhook(self, body: bytes) -> News:
         try:
-            document = json.loads(body)
-            name = word(document, "event")
-            entities = {kind: part["entity"] for kind, part in document["payload"].items()}
-            order_id = word(entities.get("payment", {}), "order_id") or word(entities.get("order", {}), "id")
+            return entities.news_of(json.loads(body))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return News(name="", order_id="")
-        return News(name=name, order_id=order_id)
+            return News(name="")
 
-    def _ask(
-        self, method: str, path: str, *, query: dict[str, str] | None = None, body: dict[str, Any] | None = None
-    ) -> Any:
-        """
-        One question, asked again after a pause where asking twice changes nothing: reads always; writes only if the
-        first certainly did not arrive (no connection), or was turned away (429).
-        """
-        began = time.monotonic()
-        for left in reversed(range(_MOST_TRIES)):
-            try:
-                return self._ask_once(method, path, query, body)
-            except GatewayUnavailable as error:
-                late = time.monotonic() - began > _LONGEST_ASKING_SECONDS
-                if not left or late or (error.may_have_happened and method != "GET"):
-                    raise
-                log.info("gateway.asking_again", method=method, http_status=error.http_status)
-            pause = _FIRST_PAUSE_SECONDS * 2 ** (_MOST_TRIES - 1 - left)
-            time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  (jitter, not a secret)
-        raise AssertionError("unreachable")
+    def _our_account(self) -> str:
+        if not self._account_number:
+            raise NotOffered("payouts before RAZORPAYX_ACCOUNT_NUMBER is set")
+        return self._account_number
 
-    def _ask_once(self, method: str, path: str, query: dict[str, str] | None, body: dict[str, Any] | None) -> Any:
-        try:
-            answer = self._session().request(
-                method,
-                self._api_url + path,
-                params=query,
-                json=body,
-                auth=(self._key_id, self._key_secret),
-                timeout=self._timeout,
-                allow_redirects=False,
-            )
-        except requests.RequestException as error:
-            # Refused or not connected in time: nothing was sent. Anything later may have arrived.
-            unsent = isinstance(error, requests.ConnectTimeout) or _was_refused(error)
-            raise GatewayUnavailable(
-                f"No answer from the gateway ({type(error).__name__}).", may_have_happened=not unsent
-            ) from error
-        return _read(answer)
+    def _between(
+        self,
+        path: str,
+        read: Callable[[Mapping[str, Any]], _Entity],
+        begin: datetime,
+        end: datetime,
+        **query: str,
+    ) -> Iterator[_Entity]:
+        """The gateway counts whole seconds, and both ends belong to its window."""
+        window = {"from": int(begin.timestamp()), "to": int(end.timestamp())}
+        for entity in self._listed(path, read, **query, **window):
+            if entity.created_at is None or begin <= entity.created_at < end:
+                yield entity
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._own, "session", None)
-        if session is None:
-            session = self._own.session = requests.Session()
-        return session
+    def _listed(self, path: str, read: Callable[[Mapping[str, Any]], _Entity], **query: str | int) -> Iterator[_Entity]:
+        """Each once: the newest come first, so whatever is made meanwhile pushes others onto the next page."""
+        seen: set[str] = set()
+        for item in self._pages(path, query, page=_PAGE):
+            entity = read(item)
+            if entity.id not in seen:
+                seen.add(entity.id)
+                yield entity
+
+    def _pages(self, path: str, query: Mapping[str, str | int], *, page: int) -> Iterator[dict[str, Any]]:
+        for number in range(MOST_PAGES):
+            items = _items(self._http.get(path, query={**query, "count": page, "skip": number * page}))
+            yield from items
+            if len(items) < page:
+                return
+        raise GatewayUnavailable(f"The gateway's list at {path} does not come to an end.")
 
 
-def _was_refused(error: BaseException | None) -> bool:
-    """requests and urllib3 wrap the system's own error several times over."""
-    seen: set[int] = set()
-    waiting: list[object] = [error]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, ConnectionRefusedError):
-            return True
-        if isinstance(each, BaseException) and id(each) not in seen:
-            seen.add(id(each))
-            waiting += [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]
-    return False
-
-
-def _read(answer: requests.Response) -> Any:
-    """
-    The document of a 200; the error of anything else, which may be a proxy's HTML page.
-
-    :raises GatewayError:
-    """
-    status = answer.status_code
-    try:
-        document = answer.json()
-    except ValueError:
-        document = None
-    if status == requests.codes.ok and isinstance(document, dict):
-        return document
-    error = document.get("error") if isinstance(document, dict) else None
-    told = error if isinstance(error, dict) else {}
-    code, reason = word(told, "code"), word(told, "reason")
-    description = word(told, "description") or "the answer cannot be read"
-    kind: type[GatewayError] = GatewayRefused if 400 <= status < 500 and status != _TOO_MANY else GatewayUnavailable
-    raise kind(
-        f"The gateway answered {status}: {description}",
-        code=code,
-        reason=reason,
-        http_status=status,
-        may_have_happened=status != _TOO_MANY and kind is GatewayUnavailable,
-    )
+def _told(error: Mapping[str, Any]) -> Told:
+    """Unused fields are null, `"null"` or `"NA"`."""
+    return Told(code=word(error, "code"), reason=word(error, "reason"), description=word(error, "description"))
 
 
 def _items(document: dict[str, Any]) -> list[dict[str, Any]]:
     items = document.get("items")
-    if not isinstance(items, list):
-        raise GatewayUnavailable("The gateway's list has no items.", http_status=200)
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise GatewayUnavailable("The gateway's list has no items.", http_status=requests.codes.ok)
     return items
-
-
-def _order(document: dict[str, Any]) -> RemoteOrder:
-    try:
-        return RemoteOrder(
-            id=str(document["id"]),
-            amount_minor=int(document["amount"]),
-            currency=str(document["currency"]),
-            receipt=word(document, "receipt"),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise GatewayUnavailable(
-            "The gateway's order cannot be read.", http_status=200, may_have_happened=True
-        ) from error
-
-
-def _payment(document: dict[str, Any]) -> RemotePayment:
-    try:
-        return RemotePayment(
-            id=str(document["id"]),
-            order_id=word(document, "order_id"),
-            amount_minor=int(document["amount"]),
-            currency=str(document["currency"]),
-            status=word(document, "status"),
-            method=word(document, "method"),
-            refunded_minor=int(document.get("amount_refunded") or 0),
-            error_code=word(document, "error_code"),
-            error_reason=word(document, "error_reason"),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise GatewayUnavailable("The gateway's payment cannot be read.", http_status=200) from error
 
 
 def _is_signature(secret: str, message: bytes, signature: str) -> bool:

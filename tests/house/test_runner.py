@@ -224,7 +224,7 @@ def test_a_killed_process_comes_back_and_its_workers_do_not_stay(wallet: Run) ->
 
 def test_after_kill_9_of_the_runner_its_children_stop_and_a_second_start_keeps_everything(wallet: Run) -> None:
     wallet.query("INSERT INTO marks VALUES ('before kill -9 of the runner')")
-    keys = {name: wallet.env[name] for name in ("SECRET_KEY", "TOKEN_SIGNING_KEYS", "CODE_PEPPER")}
+    keys = {name: wallet.env[name] for name in ("SECRET_KEY", "TOKEN_SIGNING_KEYS", "CODE_PEPPER", "DATA_KEYS")}
     urls = wallet.env["DATABASE_URL"]
     children = wallet.processes()
     assert wallet.process is not None

@@ -22,6 +22,8 @@ REQUIRED: Final = (
     "KAFKA_BOOTSTRAP_SERVERS",
     "TOKEN_SIGNING_KEYS",
     "CODE_PEPPER",
+    "DATA_KEYS",
+    "DATA_INDEX_KEY",
     "RAZORPAY_CHECKOUT_URL",
     "RAZORPAY_KEY_ID",
     "RAZORPAY_KEY_SECRET",
@@ -46,11 +48,15 @@ MALFORMED: Final = (
     ("TOKEN_SIGNING_KEYS", "A" * 43),
     ("CODE_PEPPER", "c2hvcnQ"),
     ("CODE_PEPPER", "!" * 43),
+    ("DATA_KEYS", f"{'A' * 43},c2hvcnQ"),
+    ("DATA_KEYS", f"{'A' * 43},{'A' * 43}"),
+    ("DATA_INDEX_KEY", "c2hvcnQ"),
     ("RAZORPAY_API_URL", "api.razorpay.com"),
     ("RAZORPAY_CHECKOUT_URL", "checkout.example.com"),
     ("RAZORPAY_KEY_ID", ""),
     ("RAZORPAY_KEY_SECRET", ""),
     ("RAZORPAY_WEBHOOK_SECRETS", "one,,two"),
+    ("RAZORPAYX_ACCOUNT_NUMBER", "2323 2300 0000 0001"),
     ("EMAIL_URL", "mail.example.com"),
     ("EMAIL_URL", "inbox:"),
     ("SMS_URL", "inbox:"),
@@ -167,7 +173,7 @@ def test_a_malformed_value_stops_start_up_with_its_name(starter: Starter, name: 
     assert name in starter.refusal_of({**example.production(), name: value})
 
 
-@pytest.mark.parametrize("name", ["SECRET_KEY", "TOKEN_SIGNING_KEYS", "CODE_PEPPER"])
+@pytest.mark.parametrize("name", ["SECRET_KEY", "TOKEN_SIGNING_KEYS", "CODE_PEPPER", "DATA_KEYS"])
 def test_a_refusal_does_not_print_the_secret(starter: Starter, name: str) -> None:
     assert "hunter2hunter2" not in starter.refusal_of({**example.production(), name: "hunter2hunter2"})
 

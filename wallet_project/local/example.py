@@ -31,6 +31,8 @@ def production() -> dict[str, str]:
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092",
         "TOKEN_SIGNING_KEYS": f"first:{_thirty_two_bytes()}",
         "CODE_PEPPER": _thirty_two_bytes(),
+        "DATA_KEYS": _thirty_two_bytes(),
+        "DATA_INDEX_KEY": _thirty_two_bytes(),
         "RAZORPAY_CHECKOUT_URL": f"https://checkout.{_HOST}",
         "RAZORPAY_KEY_ID": "rzp_live_example",
         "RAZORPAY_KEY_SECRET": secrets.token_urlsafe(18),

@@ -112,6 +112,8 @@ def settings_of(*, home: Path, port: int, state: State, given: Mapping[str, str]
             "token_signing_keys", lambda: f"local-{secrets.token_hex(4)}:{_thirty_two_bytes()}"
         ),
         "CODE_PEPPER": state.keep("code_pepper", _thirty_two_bytes),
+        "DATA_KEYS": state.keep("data_keys", _thirty_two_bytes),
+        "DATA_INDEX_KEY": state.keep("data_index_key", _thirty_two_bytes),
         "RAZORPAY_API_URL": f"{sandbox_url}/v1",
         "RAZORPAY_CHECKOUT_URL": f"{sandbox_url}/checkout",
         "RAZORPAY_KEY_ID": state.keep("razorpay.key_id", lambda: f"rzp_test_{secrets.token_hex(7)}"),

@@ -1,0 +1,275 @@
+"""
+Razorpay's documents, read into the wallet's own words. Their warts are borne: an `error_code` that is empty, `"NA"` or
+`"null"`, an authorized payment that says `captured: true` (only `status` counts), a missing `created_at`.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+import structlog
+
+from payments.gateways.base import (
+    News,
+    RemoteDispute,
+    RemoteOrder,
+    RemotePayment,
+    RemotePayout,
+    RemoteRefund,
+    RemoteSettledItem,
+    RemoteValidation,
+    moment,
+    whole,
+    whole_or_none,
+    word,
+)
+from payments.gateways.http import readable
+
+log = structlog.get_logger("payments.razorpay")
+
+# Where a refund carries our key back: `receipt` holds the reference.
+KEY_NOTE: Final = "key"
+_INDIA: Final = timezone(timedelta(hours=5, minutes=30))
+
+_Document: TypeAlias = Mapping[str, Any]
+_Entities: TypeAlias = Mapping[str, _Document]
+_State = TypeVar("_State")
+
+_REFUND_STATES: Final[Mapping[str, Literal["PENDING", "PROCESSED", "FAILED"]]] = {
+    "pending": "PENDING",
+    "processed": "PROCESSED",
+    "failed": "FAILED",
+}
+_PAYOUT_STATES: Final[Mapping[str, Literal["QUEUED", "PROCESSING", "PROCESSED", "FAILED", "REVERSED"]]] = {
+    "pending": "QUEUED",
+    "queued": "QUEUED",
+    "scheduled": "QUEUED",
+    "processing": "PROCESSING",
+    "processed": "PROCESSED",
+    "reversed": "REVERSED",
+    "failed": "FAILED",
+    "rejected": "FAILED",
+    "cancelled": "FAILED",
+}
+_DISPUTE_STATES: Final[Mapping[str, Literal["OPEN", "UNDER_REVIEW", "ACTION_REQUIRED", "WON", "LOST", "CLOSED"]]] = {
+    "open": "OPEN",
+    "under_review": "UNDER_REVIEW",
+    "action_required": "ACTION_REQUIRED",
+    "won": "WON",
+    "lost": "LOST",
+    "closed": "CLOSED",
+}
+_VALIDATION_STATES: Final[Mapping[str, Literal["ASKED", "VALID", "INVALID"]]] = {
+    "active": "VALID",
+    "invalid": "INVALID",
+}
+
+
+def order_of(document: _Document) -> RemoteOrder:
+    with readable("order"):
+        return RemoteOrder(
+            id=_id(document),
+            amount_minor=whole(document, "amount"),
+            currency=_currency(document),
+            receipt=word(document, "receipt"),
+        )
+
+
+def payment_of(document: _Document) -> RemotePayment:
+    with readable("payment"):
+        acquirer = _inner(document, "acquirer_data")
+        return RemotePayment(
+            id=_id(document),
+            order_id=word(document, "order_id"),
+            amount_minor=whole(document, "amount"),
+            currency=_currency(document),
+            status=word(document, "status"),
+            method=word(document, "method"),
+            refunded_minor=whole_or_none(document, "amount_refunded") or 0,
+            error_code=word(document, "error_code"),
+            error_reason=word(document, "error_reason"),
+            reference=word(acquirer, "rrn") or word(acquirer, "bank_transaction_id") or word(acquirer, "auth_code"),
+            fee_minor=whole_or_none(document, "fee"),
+            tax_minor=whole_or_none(document, "tax"),
+            created_at=moment(document, "created_at"),
+        )
+
+
+def refund_of(document: _Document) -> RemoteRefund:
+    with readable("refund"):
+        status = word(document, "status")
+        acquirer = _inner(document, "acquirer_data")
+        return RemoteRefund(
+            id=_id(document),
+            payment_id=word(document, "payment_id"),
+            amount_minor=whole(document, "amount"),
+            currency=_currency(document),
+            state=_REFUND_STATES.get(status) or _undecided("refund", status, "PENDING"),
+            status=status,
+            reference=word(acquirer, "arn") or word(acquirer, "rrn"),
+            key=word(_inner(document, "notes"), KEY_NOTE),
+            reason=word(document, "error_description") or word(document, "error_reason"),
+            created_at=moment(document, "created_at"),
+        )
+
+
+def payout_of(document: _Document) -> RemotePayout:
+    """A status that nobody knows decides nothing: it counts as on its way."""
+    with readable("payout"):
+        status = word(document, "status")
+        state = _PAYOUT_STATES.get(status) or _undecided("payout", status, "PROCESSING")
+        details = _inner(document, "status_details") or _inner(document, "error")
+        is_charged = state in ("PROCESSED", "REVERSED")
+        return RemotePayout(
+            id=_id(document),
+            reference=word(document, "reference_id"),
+            amount_minor=whole(document, "amount"),
+            currency=_currency(document),
+            state=state,
+            status=status,
+            utr=word(document, "utr"),
+            reason=word(details, "description") or word(details, "reason") or word(document, "failure_reason"),
+            fee_minor=whole_or_none(document, "fees") if is_charged else None,
+            tax_minor=whole_or_none(document, "tax") if is_charged else None,
+            created_at=moment(document, "created_at"),
+        )
+
+
+def validation_of(document: _Document) -> RemoteValidation:
+    """`status` says whether the bank has answered, `results` what."""
+    with readable("validation"):
+        results = _inner(document, "results") or _inner(document, "validation_results")
+        answered = word(document, "status") == "completed"
+        return RemoteValidation(
+            id=_id(document),
+            state=_VALIDATION_STATES.get(word(results, "account_status"), "INVALID") if answered else "ASKED",
+            registered_name=word(results, "registered_name"),
+        )
+
+
+def dispute_of(document: _Document) -> RemoteDispute:
+    with readable("dispute"):
+        status = word(document, "status")
+        return RemoteDispute(
+            id=_id(document),
+            payment_id=word(document, "payment_id"),
+            amount_minor=whole(document, "amount"),
+            currency=_currency(document),
+            state=_DISPUTE_STATES.get(status) or _undecided("dispute", status, "OPEN"),
+            reason=word(document, "reason_code"),
+            deducted_minor=whole_or_none(document, "amount_deducted") or 0,
+            respond_by=moment(document, "respond_by"),
+            created_at=moment(document, "created_at"),
+        )
+
+
+def settled_item_of(document: _Document) -> RemoteSettledItem:
+    with readable("settled item"):
+        settled_at = moment(document, "settled_at")
+        if settled_at is None:
+            raise ValueError("settled_at")
+        return RemoteSettledItem(
+            settlement_id=word(document, "settlement_id"),
+            entity_id=_text(document, "entity_id"),
+            kind=word(document, "type"),
+            debit_minor=whole_or_none(document, "debit") or 0,
+            credit_minor=whole_or_none(document, "credit") or 0,
+            amount_minor=whole(document, "amount"),
+            fee_minor=whole_or_none(document, "fee") or 0,
+            tax_minor=whole_or_none(document, "tax") or 0,
+            currency=_currency(document),
+            payment_id=word(document, "payment_id"),
+            utr=word(document, "settlement_utr"),
+            settled_at=settled_at,
+            dispute_id=word(document, "dispute_id"),
+        )
+
+
+def news_of(document: Any) -> News:
+    """
+    :raises TypeError, AttributeError, KeyError: it is no event at all.
+    """
+    name = word(document, "event")
+    entities = {kind: part["entity"] for kind, part in document["payload"].items()}
+    for prefix, read in _READERS:
+        if name.startswith(prefix):
+            return read(name, entities, moment(document, "created_at"))
+    return News(name=name)
+
+
+def _news_of_payment(name: str, entities: _Entities, _at: datetime | None) -> News:
+    payment = entities.get("payment", {})
+    order_id = word(payment, "order_id") or word(entities.get("order", {}), "id")
+    if not order_id:
+        return News(name=name)
+    return News(name=name, about="order", order_id=order_id, payment_id=word(payment, "id"))
+
+
+def _news_of_refund(name: str, entities: _Entities, _at: datetime | None) -> News:
+    refund = entities.get("refund", {})
+    refund_id, payment_id = word(refund, "id"), word(refund, "payment_id")
+    if not refund_id:
+        return News(name=name)
+    return News(name=name, about="refund", refund_id=refund_id, payment_id=payment_id)
+
+
+def _news_of_payout(name: str, entities: _Entities, _at: datetime | None) -> News:
+    payout = entities.get("payout", {})
+    payout_id, reference = word(payout, "id"), word(payout, "reference_id")
+    if not payout_id:
+        return News(name=name)
+    return News(name=name, about="payout", payout_id=payout_id, reference=reference)
+
+
+def _news_of_dispute(name: str, entities: _Entities, _at: datetime | None) -> News:
+    dispute = entities.get("dispute", {})
+    dispute_id = word(dispute, "id")
+    payment_id = word(dispute, "payment_id") or word(entities.get("payment", {}), "id")
+    return (
+        News(name=name, about="dispute", dispute_id=dispute_id, payment_id=payment_id)
+        if dispute_id
+        else News(name=name)
+    )
+
+
+def _news_of_settlement(name: str, entities: _Entities, at: datetime | None) -> News:
+    """The day of the settlement, or else of the letter."""
+    settled = moment(entities.get("settlement", {}), "created_at") or at
+    return News(name=name, about="settlement", on=settled.astimezone(_INDIA).date()) if settled else News(name=name)
+
+
+# The longer one first: a dispute's event begins as a payment's does.
+_READERS: Final = (
+    ("payment.dispute.", _news_of_dispute),
+    ("payment.", _news_of_payment),
+    ("order.", _news_of_payment),
+    ("refund.", _news_of_refund),
+    ("payout.", _news_of_payout),
+    ("settlement.", _news_of_settlement),
+)
+
+
+def _id(document: _Document) -> str:
+    return _text(document, "id")
+
+
+def _currency(document: _Document) -> str:
+    return _text(document, "currency")
+
+
+def _text(document: _Document, name: str) -> str:
+    text = word(document, name)
+    if not text:
+        raise ValueError(name)
+    return text
+
+
+def _inner(document: _Document, name: str) -> _Document:
+    """An object inside; empty ones come as `[]` or null."""
+    inner = document.get(name)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _undecided(kind: str, status: str, state: _State) -> _State:
+    log.error("gateway.status_unknown", gateway="razorpay", kind=kind, status=status[:40])
+    return state

@@ -1,0 +1,86 @@
+"""
+How a setting's text becomes its value: strictly, and with a message that never shows a secret.
+
+`env` is what settings read the environment with.
+"""
+
+import base64
+import binascii
+import re
+import zoneinfo
+from urllib.parse import urlsplit
+
+import dj_database_url
+import environs
+
+env = environs.Env()
+
+
+@env.parser_for("database")
+def _database(value: str) -> dict[str, object]:
+    """A PostgreSQL URL as Django's dictionary; any other engine is refused."""
+    try:
+        parsed = dict(dj_database_url.parse(value))
+    except ValueError:  # its text may hold the password
+        parsed = {}
+    if parsed.get("ENGINE") != "django.db.backends.postgresql" or not parsed.get("USER"):
+        raise environs.EnvError("must be postgresql://ROLE:PASSWORD@HOST:PORT/DATABASE")
+    return parsed
+
+
+@env.parser_for("key_bytes")
+def key_bytes(value: str) -> bytes:
+    """Thirty-two bytes, written in base64url."""
+    try:
+        raw = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+    except (binascii.Error, ValueError) as error:
+        raise environs.EnvError("is not base64url") from error
+    if len(raw) != 32:
+        raise environs.EnvError("must hold exactly 32 bytes")
+    return raw
+
+
+@env.parser_for("text")
+def _text(value: str) -> str:
+    if not value.strip():
+        raise environs.EnvError("must not be empty")
+    return value.strip()
+
+
+@env.parser_for("texts")
+def _texts(value: str) -> list[str]:
+    """Separated by commas; at least one, and none of them empty."""
+    texts = [text.strip() for text in value.split(",")]
+    if not all(texts):
+        raise environs.EnvError("must hold at least one value, and no empty one")
+    return texts
+
+
+@env.parser_for("web_address")
+def _web_address(value: str) -> str:
+    parsed = urlsplit(value)
+    if parsed.scheme not in ("http", "https") or not parsed.hostname:
+        raise environs.EnvError("must begin with https:// (or http://) and name a host")
+    return value.rstrip("/")
+
+
+@env.parser_for("redis_address")
+def _redis_address(value: str) -> str:
+    if urlsplit(value).scheme not in ("redis", "rediss"):
+        raise environs.EnvError("must begin with redis:// or rediss://")
+    return value
+
+
+@env.parser_for("time_zone")
+def _time_zone(value: str) -> str:
+    if value not in zoneinfo.available_timezones():
+        raise environs.EnvError("must be the name of a time zone, like Asia/Kolkata")
+    return value
+
+
+@env.parser_for("account_number")
+def _account_number(value: str) -> str:
+    """A bank account's number, or nothing."""
+    if value and not re.fullmatch(r"[A-Za-z0-9]{5,35}", value):
+        raise environs.EnvError("must hold 5 to 35 letters and digits")
+    return value
