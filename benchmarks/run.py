@@ -54,6 +54,8 @@ def production_environment(postgres: Postgres, valkey: Valkey) -> dict[str, str]
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
         "TOKEN_SIGNING_KEYS": f"bench:{key}",
         "CODE_PEPPER": key,
+        "DATA_KEYS": key,
+        "DATA_INDEX_KEY": key,
         "RAZORPAY_CHECKOUT_URL": "https://127.0.0.1/checkout",
         "RAZORPAY_KEY_ID": "bench",
         "RAZORPAY_KEY_SECRET": secrets.token_urlsafe(24),

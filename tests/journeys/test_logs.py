@@ -117,7 +117,8 @@ def story(running_wallet: Run) -> Story:
     story.call("GET", "/")
     story.call("GET", f"/nowhere?email={asha}")
     story.api("POST", "/auth/logout", json={"refresh": fresh["refresh"]})
-    for name in ("SECRET_KEY", "TOKEN_SIGNING_KEYS", "CODE_PEPPER", "RAZORPAY_KEY_SECRET", "RAZORPAY_WEBHOOK_SECRETS"):
+    keys = ("SECRET_KEY", "TOKEN_SIGNING_KEYS", "CODE_PEPPER", "DATA_KEYS", "DATA_INDEX_KEY")
+    for name in (*keys, "RAZORPAY_KEY_SECRET", "RAZORPAY_WEBHOOK_SECRETS"):
         story.private[name] = running_wallet.env[name]
     for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL"):
         story.private[f"password in {name}"] = running_wallet.env[name].partition("@")[0].rpartition(":")[2]
