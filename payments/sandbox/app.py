@@ -2,7 +2,7 @@
 
 import logging
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify, redirect, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
@@ -11,6 +11,9 @@ from payments.sandbox.book import totals
 from payments.sandbox.checkout import checkout
 from payments.sandbox.desk import EXTENSION, Desk, desk
 from payments.sandbox.errors import SERVER_ERROR, GatewayError
+from payments.sandbox.faults import Faults
+from payments.sandbox.operator.doors import doors
+from payments.sandbox.operator.page import page
 
 BODY_LARGEST = 64 * 1024
 
@@ -25,10 +28,14 @@ def create_app(at: Desk) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # entities read in the documentation's order
     app.register_blueprint(api)
     app.register_blueprint(checkout)
+    app.register_blueprint(doors)
+    app.register_blueprint(page)
+    app.add_url_rule("/", endpoint="front", view_func=lambda: redirect("/operator"))
     app.add_url_rule("/book", view_func=get_book)
     app.register_error_handler(HTTPException, refuse)
     app.register_error_handler(Exception, crash)
     app.after_request(harden)
+    app.wsgi_app = Faults(app.wsgi_app, state=at.state)  # type: ignore[method-assign]  # as Flask's documentation has it
     return app
 
 

@@ -29,7 +29,7 @@ ROUTES = (
 )
 # Reordered events are gathered, so many at most, and leave last come, first gone, so far apart that the
 # network does not put them in order again.
-GATHERED_MOST = 20
+GATHERED_MOST = 10
 GATHERED_APART_SECONDS = 0.2
 
 
