@@ -47,7 +47,8 @@ def post_capture(payment_id: str) -> Response:
 @payments.post("/payments/<payment_id>/refund")
 def post_refund(payment_id: str) -> Response:
     body = read_json(request.get_data())
-    asked, key = refund_request(body), key_of(request.headers, KEY_HEADER, pattern=KEY_PATTERN)
+    asked = refund_request(body)
+    key = key_of(request.headers.get(KEY_HEADER), name=KEY_HEADER, pattern=KEY_PATTERN)
     at, now = desk(), int(time.time())
     with _in_flight.only_one(key), at.state.unit() as db:
         if key is None:

@@ -30,7 +30,7 @@ payouts = Blueprint("payouts", __name__, url_prefix="/payouts")
 
 @payouts.post("")
 def post_payout() -> Response:
-    key = key_of(request.headers, KEY_HEADER, pattern=KEY_PATTERN)
+    key = key_of(request.headers.get(KEY_HEADER), name=KEY_HEADER, pattern=KEY_PATTERN)
     if key is None:
         raise GatewayError(f"The {KEY_HEADER} header is required.", field=KEY_HEADER)
     body = read_json(request.get_data())

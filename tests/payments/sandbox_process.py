@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 KEY_ID = "rzp_test_sandbox"
 KEY_SECRET = "key_secret"
 WEBHOOK_SECRET = "webhook_secret"
+T = TypeVar("T")
 
 
 def free_port() -> int:
@@ -181,9 +182,37 @@ class Sandbox:
         items: list[dict[str, Any]] = self.call("GET", f"/orders/{order_id}/payments").json()["items"]
         return items
 
+    def captured(self, *, amount: int = 50_000, vpa: str = "success@razorpay") -> dict[str, Any]:
+        """A new payment of a new order."""
+        order = self.order(amount=amount)
+        self.pay(order["id"], vpa)
+        return self.payments(order["id"])[-1]
+
+    def fund_account(self, account_number: str, *, name: str = "Asha Rao") -> str:
+        """The id of a bank account to pay out to."""
+        contact = self.call("POST", "/contacts", json={"name": name}).json()
+        bank = {"name": name, "ifsc": "HDFC0000001", "account_number": account_number}
+        body = {"contact_id": contact["id"], "account_type": "bank_account", "bank_account": bank}
+        answer = self.call("POST", "/fund_accounts", json=body)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["id"])
+
+    def operate(self, path: str, **fields: Any) -> requests.Response:
+        """What a person does on the operator's page."""
+        return requests.post(f"{self.url}/operator/api/{path}", json=fields, timeout=20)
+
     def book(self) -> dict[str, Any]:
         book: dict[str, Any] = requests.get(f"{self.url}/book", timeout=20).json()
         return book
+
+
+def until(read: Callable[[], T], is_so: Callable[[T], bool], *, within_seconds: float = 12.0) -> T:
+    """Ask again and again until the answer is so."""
+    began = time.monotonic()
+    while not is_so(answer := read()):
+        assert time.monotonic() - began < within_seconds, f"after {within_seconds} s it is still {answer}"
+        time.sleep(0.05)
+    return answer
 
 
 def query_of(url: str) -> dict[str, str]:
