@@ -291,7 +291,8 @@ def _seen(row: tuple[Any, ...]) -> SeenTransaction:
         # Only a known payee without a wallet is without one here; their masked name was kept with the refusal.
         name = metadata.get("payee_name", "…")
     elif kind == Wallet.Kind.SYSTEM:
-        name = _SYSTEM_NAMES.get(purpose, "Wallet")
+        # A withdrawal and its return name the bank account, masked; everything else the kind of bookkeeping.
+        name = metadata.get("payee_name") or _SYSTEM_NAMES.get(purpose, "Wallet")
     else:
         name = display_name(full_name=full_name, merchant_name=merchant_name)
     return SeenTransaction(

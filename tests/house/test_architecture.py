@@ -49,6 +49,8 @@ ROW_LOCKS: Final = {
     ("accounts/tries.py", "hold"): "one row, by its unique key",
     ("accounts/sending.py", "send_message"): "one row, by its primary key",
     ("accounts/blocking.py", "_change"): "one row, by its primary key",
+    ("payments/bank_accounts.py", "add_bank_account"): "one row, by its primary key",
+    ("payments/withdrawals.py", "_open_payout"): "one row, by its primary key, after the wallets",
 }
 # About four hundred: who needs a few more is told when it becomes many.
 LONGEST_FILE_LINES: Final = 450
@@ -194,7 +196,8 @@ def test_deeds_take_no_positional_arguments() -> None:
         if path.split("/")[0] in {"accounts", "payments"}
         and not is_door(path)
         and path.rsplit("/", 1)[-1].removesuffix(".py") in {"registration", "verification", "sign_in", "blocking",
-            "transfers", "merchant_payments", "topups", "webhooks"}
+            "transfers", "merchant_payments", "topups", "webhooks", "bank_accounts", "bank_checks", "withdrawals",
+            "payouts", "payout_outcomes"}
         for name, function in functions_of(path)
         if "." not in name and not name.startswith("_") and (function.args.args or function.args.posonlyargs)
     ]  # fmt: skip

@@ -37,6 +37,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "same_wallet": (422, "Sender and recipient are the same"),
     "currency_mismatch": (422, "The currencies differ"),
     "refund_exceeds": (422, "More than is left to be refunded"),
+    "bank_account_invalid": (422, "The bank does not know this account"),
     "hold_expired": (422, "The hold is over"),
     "too_many_requests": (429, "Too many requests"),
     "too_many_tries": (429, "Too many tries"),
@@ -49,6 +50,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
 FAILURES: Final[dict[str, str]] = {
     "order_expired": "It was not paid in time",
     "gateway_refused": "The payment gateway would not take it",
+    "payout_failed": "The bank could not pay it, and the money is back in the wallet",
 }
 
 

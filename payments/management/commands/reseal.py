@@ -1,0 +1,14 @@
+"""`manage.py reseal`: after a new key was put first in DATA_KEYS, seal everything under it."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from payments.bank_accounts import reseal_numbers
+
+
+class Command(BaseCommand):
+    help = "Encrypt what is sealed under the first key of DATA_KEYS, so that the keys after it may go."
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        self.stdout.write(f"sealed anew: {reseal_numbers()}")
