@@ -4,7 +4,7 @@ from typing import Any, Final, cast
 
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -13,7 +13,8 @@ from accounts.api import PublicView
 from accounts.models import User
 from ledger.queries import see_transaction
 from ledger.serializers import TransactionAnswer, transaction_json
-from payments.gateways.razorpay import Razorpay
+from payments.bank_accounts import add_bank_account, bank_accounts_of, remove_bank_account
+from payments.gateways import GATEWAYS
 from payments.idempotency import HEADER, REPLAYED_HEADER, Answer, check_key
 from payments.merchant_payments import pay_merchant, preview_payment
 from payments.payees import find_payee_name
@@ -21,17 +22,24 @@ from payments.serializers import (
     AddAnswer,
     AddRequest,
     AmountRequest,
+    BankAccountAnswer,
+    BankAccountListAnswer,
+    BankAccountListRequest,
+    BankAccountRequest,
     ConfirmRequest,
     PayeeAnswer,
     PayeeRequest,
     PayRequest,
     QuoteAnswer,
     TransferRequest,
+    WithdrawRequest,
 )
-from payments.tasks import wake_for_event
+from payments.tasks import check_bank_account, process_webhook_event, send_payout
 from payments.topups import add_money, confirm_payment
 from payments.transfers import preview_transfer, send_money
+from payments.waking import wake
 from payments.webhooks import receive_event
+from payments.withdrawals import preview_withdrawal, withdraw_money
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.middleware import drain_if_too_large
 from wallet_project.kernel.problems import MEDIA_TYPE, problem
@@ -146,6 +154,29 @@ class PayView(MoneyView):
         return self.answered(pay_merchant(payer=self.person, key=key, **self.read(PayRequest)))
 
 
+class WithdrawView(MoneyView):
+    @extend_schema(
+        operation_id="wallet_withdraw",
+        parameters=[KEY_PARAMETER, DRY_RUN_PARAMETER, WALLET_PARAMETER],
+        request=WithdrawRequest,
+        responses={202: TransactionAnswer, 200: QuoteAnswer, **problems(*MONEY_PROBLEMS, "bank_account_invalid")},
+        tags=["Money"],
+    )
+    def post(self, request: Request) -> Response:  # noqa: ARG002  (DRF's signature)
+        """
+        Withdraw to one of your bank accounts: PENDING, and the wallet debited already. If the bank refuses, it is
+        FAILED and `reversed_by` names the transaction that brought the money back. Amounts below the gateway's
+        smallest (1.00 INR) are refused `limit_exceeded`.
+        """
+        if self.is_dry_run:
+            return Response(QuoteAnswer(preview_withdrawal(user=self.person, **self.read(WithdrawRequest))).data)
+        key = self.key()
+        answer = withdraw_money(user=self.person, key=key, now=timezone.now(), **self.read(WithdrawRequest))
+        if not answer.code:
+            wake(send_payout, transaction_id=answer.transaction)
+        return self.answered(answer)
+
+
 class AddView(MoneyView):
     @extend_schema(
         operation_id="wallet_add",
@@ -189,12 +220,29 @@ class ConfirmView(APIView):
         return Response(transaction_json(see_transaction(user=user, pk=add)))
 
 
-class RazorpayWebhookView(PublicView):
-    @extend_schema(
-        operation_id="webhooks_razorpay",
+class WebhookView(PublicView):
+    """One gateway's door for what it has to tell; `webhook_view` makes it."""
+
+    gateway = ""
+
+    def post(self, request: Request) -> Response:
+        """For the gateway alone: its signature is over the raw body. Stored, answered at once, worked on later."""
+        drain_if_too_large(request._request)
+        event = receive_event(
+            gateway=self.gateway, body=request._request.body, headers=request.headers, now=timezone.now()
+        )
+        if event is not None:
+            wake(process_webhook_event, event_id=event)
+        return Response({"status": "ok"})
+
+
+def webhook_view(gateway: str) -> type[WebhookView]:
+    """The door of a gateway, described with its own headers."""
+    described = extend_schema(
+        operation_id=f"webhooks_{gateway}",
         parameters=[
-            OpenApiParameter("X-Razorpay-Signature", str, OpenApiParameter.HEADER, required=True),
-            OpenApiParameter("x-razorpay-event-id", str, OpenApiParameter.HEADER),
+            OpenApiParameter(name, str, OpenApiParameter.HEADER, required=required)
+            for name, required in GATEWAYS[gateway].webhook_headers.items()
         ],
         request=OpenApiTypes.OBJECT,
         responses={
@@ -203,19 +251,48 @@ class RazorpayWebhookView(PublicView):
         },
         tags=["Webhooks"],
     )
+    return extend_schema_view(post=described)(type("WebhookView", (WebhookView,), {"gateway": gateway}))
+
+
+class BankAccountsView(APIView):
+    @extend_schema(
+        operation_id="bank_accounts",
+        parameters=[BankAccountListRequest],
+        responses={200: BankAccountListAnswer, **problems("invalid", "cursor_invalid", *TOKEN_PROBLEMS)},
+        tags=["Bank accounts"],
+    )
+    def get(self, request: Request) -> Response:
+        """Where you may withdraw to, newest first; numbers masked."""
+        given = BankAccountListRequest(data=request.query_params.dict())
+        given.is_valid(raise_exception=True)
+        page = bank_accounts_of(owner=cast(User, request.user), **given.validated_data)
+        return Response({"results": BankAccountAnswer(page.accounts, many=True).data, "next": page.next})
+
+    @extend_schema(
+        operation_id="bank_account_add",
+        request=BankAccountRequest,
+        responses={201: BankAccountAnswer, **problems(*BODY_PROBLEMS, *TOKEN_PROBLEMS, "limit_exceeded")},
+        tags=["Bank accounts"],
+    )
     def post(self, request: Request) -> Response:
-        """For the gateway alone: its signature is over the raw body. Stored, answered at once, worked on later."""
-        drain_if_too_large(request._request)
-        event = receive_event(
-            gateway=Razorpay.name,
-            body=request._request.body,
-            signature=request.headers.get("X-Razorpay-Signature", ""),
-            event_id=request.headers.get("x-razorpay-event-id", ""),
-            now=timezone.now(),
-        )
-        if event is not None:
-            wake_for_event(event)
-        return Response({"status": "ok"})
+        """Add a bank account; at most ten. One that you have already is answered again, as it was first added."""
+        given = BankAccountRequest(data=request.data)
+        given.is_valid(raise_exception=True)
+        account = add_bank_account(owner=cast(User, request.user), now=timezone.now(), **given.validated_data)
+        wake(check_bank_account, account_id=account.pk)
+        return Response(BankAccountAnswer(account).data, status=201)
+
+
+class BankAccountView(APIView):
+    @extend_schema(
+        operation_id="bank_account_remove",
+        responses={204: None, **problems(*TOKEN_PROBLEMS, "not_found")},
+        tags=["Bank accounts"],
+    )
+    def delete(self, request: Request, id: str) -> Response:
+        """Remove a bank account. What is on its way to it arrives all the same."""
+        remove_bank_account(owner=cast(User, request.user), account=id, now=timezone.now())
+        return Response(status=204)
 
 
 class PayeeView(APIView):

@@ -60,14 +60,14 @@ def ask_again(*, user: User, transaction: str, now: datetime) -> None:
         _ask(order, now)
 
 
-def return_unpaid(*, user: User, order_id: str, now: datetime) -> str | None:
+def return_unpaid(*, user: User, gateway: str, order_id: str, now: datetime) -> str | None:
     """
     A browser comes back from the checkout and says that nothing was paid. It is not believed: the gateway is asked.
 
     :returns: the public id of the ADD, if the order is this person's.
     """
     order = GatewayOrder.objects.select_related("transaction").filter(
-        order_id=order_id, transaction__to_wallet__owner=user
+        gateway=gateway, order_id=order_id, transaction__to_wallet__owner=user
     )
     found = order.first()
     if found is None:

@@ -3,15 +3,12 @@
 import time
 from typing import Final
 
-import structlog
 from celery import shared_task
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 
+from payments import bank_checks, payouts
 from payments.expiry import sweep_orders
 from payments.webhooks import process_event, waiting_events
-
-log = structlog.get_logger("payments.tasks")
 
 # Well within a task's time limit, however slow the gateway is.
 LONGEST_SWEEP_SECONDS: Final = 45.0
@@ -37,12 +34,22 @@ def sweep_open_orders() -> None:
     sweep_orders(now=timezone.now(), longest_seconds=LONGEST_SWEEP_SECONDS)
 
 
-def wake_for_event(event_id: int) -> None:
-    """
-    Let a worker look at this event at once. Where the broker is out of reach the sweep will: the gateway waits for
-    our answer, so nothing is done here instead.
-    """
-    try:
-        process_webhook_event.apply_async(kwargs={"event_id": event_id}, retry=False)
-    except (OperationalError, OSError) as error:
-        log.warning("payments.broker_unreachable", reason=type(error).__name__)
+@shared_task(name="payments.send_payout")
+def send_payout(*, transaction_id: int) -> None:
+    payouts.send_payout(transaction_id=transaction_id, now=timezone.now())
+
+
+@shared_task(name="payments.sweep_payouts")
+def sweep_payouts() -> None:
+    """Sends what a lost wake-up left behind, and asks about what is on its way."""
+    payouts.sweep_payouts(now=timezone.now(), longest_seconds=LONGEST_SWEEP_SECONDS)
+
+
+@shared_task(name="payments.check_bank_account")
+def check_bank_account(*, account_id: int) -> None:
+    bank_checks.check_bank_account(account_id=account_id, now=timezone.now())
+
+
+@shared_task(name="payments.sweep_bank_accounts")
+def sweep_bank_accounts() -> None:
+    bank_checks.sweep_bank_accounts(now=timezone.now(), longest_seconds=LONGEST_SWEEP_SECONDS)

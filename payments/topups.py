@@ -83,14 +83,14 @@ def confirm_payment(*, user: User, order_id: str, payment_id: str, signature: st
         raise Refusal("gateway_unavailable", retry_after_seconds=2) from error
 
 
-def return_from_checkout(*, order_id: str, payment_id: str, signature: str, now: datetime) -> str:
+def return_from_checkout(*, gateway: str, order_id: str, payment_id: str, signature: str, now: datetime) -> str:
     """
     A browser comes back from the checkout. Whoever it belongs to: only the signature and our own order count.
 
     :returns: the public id of the ADD, credited or not yet.
     :raises Refusal: `not_found`, `signature_invalid`.
     """
-    order = GatewayOrder.objects.filter(order_id=order_id).first()
+    order = GatewayOrder.objects.filter(gateway=gateway, order_id=order_id).first()
     if order is None:
         raise Refusal("not_found", "There is no such order.")
     _check_return(order, payment_id, signature)

@@ -3,12 +3,16 @@
 from django.urls import path
 
 from payments import api
+from payments.gateways import GATEWAYS
 
 urlpatterns = [
     path("wallet/transfer", api.TransferView.as_view()),
     path("wallet/pay", api.PayView.as_view()),
     path("wallet/add", api.AddView.as_view()),
     path("wallet/add/confirm", api.ConfirmView.as_view()),
-    path("webhooks/razorpay", api.RazorpayWebhookView.as_view()),
+    *[path(f"webhooks/{gateway}", api.webhook_view(gateway).as_view()) for gateway in GATEWAYS],
+    path("wallet/withdraw", api.WithdrawView.as_view()),
+    path("bank-accounts", api.BankAccountsView.as_view()),
+    path("bank-accounts/<str:id>", api.BankAccountView.as_view()),
     path("wallet/payee", api.PayeeView.as_view()),
 ]

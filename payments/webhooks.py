@@ -7,19 +7,27 @@ by a sweep, so neither a lost queue nor a killed worker loses an event.
 
 import hashlib
 import re
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
+from django.utils import timezone
 
 from payments.captures import settle_order
-from payments.gateways import gateway_named
-from payments.models import GatewayOrder, WebhookEvent
+from payments.cases import open_case
+from payments.disputes import follow_dispute
+from payments.gateways import UnknownGateway, gateway_named
+from payments.gateways.base import News
+from payments.models import Case, GatewayOrder, WebhookEvent
+from payments.settlements import collect_settlements
 from wallet_project.kernel.errors import GatewayError, Refusal
 
 log = structlog.get_logger("payments.webhooks")
 
 MOST_EVENTS_AT_ONCE: Final = 100
+# With the pauses below that is three days.
+MOST_TRIES: Final = 80
 _SANE_ID: Final = re.compile(rf"[\x21-\x7e]{{1,{WebhookEvent.LONGEST_ID}}}\Z")
 # Longer than a worker may take over one event; then another tries.
 _CLAIM: Final = timedelta(seconds=120)
@@ -27,19 +35,28 @@ _FIRST_PAUSE: Final = timedelta(seconds=15)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 _DOUBLINGS: Final = 8
 _LONGEST_NAME: Final = 60
+_LONGEST_OUTCOME: Final = 40
 
 
-def receive_event(*, gateway: str, body: bytes, signature: str, event_id: str, now: datetime) -> int | None:
+class _NobodyFollows(Exception):
+    """Kept until somebody does."""
+
+
+def receive_event(*, gateway: str, body: bytes, headers: Mapping[str, str], now: datetime) -> int | None:
     """
-    Keep an event that the gateway signed. An event without a usable id is known by its body.
+    Keep an event that the gateway signed. An event without a usable id is known by its body. Asks nobody.
 
     :returns: the stored event's primary key, or None if it had been stored before.
-    :raises Refusal: `signature_invalid`; nothing is kept.
+    :raises Refusal: `not_found` (no such gateway); `signature_invalid`: nothing is kept, and somebody is told.
     """
-    speaker = gateway_named(gateway)
-    if not speaker.is_genuine_webhook(body=body, signature=signature):
-        log.warning("webhook.signature_invalid", gateway=gateway)
+    try:
+        speaker = gateway_named(gateway)
+    except UnknownGateway as error:
+        raise Refusal("not_found", "There is no such gateway.") from error
+    if not speaker.is_genuine_webhook(body=body, headers=headers):
+        _tell_of_forgery(gateway, now)
         raise Refusal("signature_invalid")
+    event_id = speaker.webhook_id(body=body, headers=headers)
     if not _SANE_ID.match(event_id):
         event_id = f"sha256:{hashlib.sha256(body).hexdigest()}"
     name = speaker.read_webhook(body).name[:_LONGEST_NAME]
@@ -54,9 +71,10 @@ def receive_event(*, gateway: str, body: bytes, signature: str, event_id: str, n
 
 def process_event(*, event_id: int, now: datetime) -> None:
     """
-    Ask the gateway about the order that an event is about. Does nothing if that was done, or is being done.
+    Ask the gateway about what an event is about. Does nothing if that was done, or is being done.
 
-    A gateway that does not answer leaves the event for the sweep, later and later.
+    A gateway that does not answer leaves the event for the sweep, later and later; and so does whatever goes wrong
+    here, so that one event never stands in the way of others. After `MOST_TRIES` it is a case.
     """
     event = WebhookEvent.objects.filter(pk=event_id, processed_at=None, due_at__lte=now).first()
     if event is None:
@@ -68,12 +86,15 @@ def process_event(*, event_id: int, now: datetime) -> None:
         return
     try:
         outcome = _act_on(event, now)
+    except _NobodyFollows:
+        _put_off(event, "nobody_follows", now)
     except (GatewayError, Refusal) as error:
-        pause = min(_FIRST_PAUSE * 2 ** min(event.tries, _DOUBLINGS), _LONGEST_PAUSE)
-        WebhookEvent.objects.filter(pk=event.pk).update(due_at=now + pause, outcome=type(error).__name__)
-        log.warning("webhook.put_off", webhook_event=event.pk, reason=type(error).__name__)
-        return
-    WebhookEvent.objects.filter(pk=event.pk).update(processed_at=now, outcome=outcome)
+        _put_off(event, type(error).__name__, now)
+    except Exception as error:
+        log.exception("webhook.failed", webhook_event=event.pk)
+        _put_off(event, type(error).__name__, now)
+    else:
+        WebhookEvent.objects.filter(pk=event.pk).update(processed_at=now, outcome=outcome)
 
 
 def waiting_events(*, now: datetime) -> list[int]:
@@ -83,12 +104,73 @@ def waiting_events(*, now: datetime) -> list[int]:
 
 
 def _act_on(event: WebhookEvent, now: datetime) -> str:
+    """
+    :returns: the event's outcome.
+    """
     news = gateway_named(event.gateway).read_webhook(bytes(event.body))
-    if not news.order_id:
-        return "not_about_an_order"
+    if not news.about:
+        return "not_about_ours"
+    follow = _FOLLOWERS.get(news.about)
+    if follow is None:
+        raise _NobodyFollows
+    return follow(event, news, now)
+
+
+def _follow_order(event: WebhookEvent, news: News, now: datetime) -> str:
     order = GatewayOrder.objects.filter(gateway=event.gateway, order_id=news.order_id).first()
     if order is None:
         log.error("webhook.unknown_order", webhook_event=event.pk, order=news.order_id)
         return "unknown_order"
     settle_order(order=order, now=now)
     return "asked"
+
+
+def _follow_dispute(event: WebhookEvent, news: News, now: datetime) -> str:
+    follow_dispute(gateway=event.gateway, dispute_id=news.dispute_id, now=now)
+    return "asked"
+
+
+def _follow_settlement(event: WebhookEvent, news: News, now: datetime) -> str:
+    if news.on is None:
+        return "not_about_ours"
+    collect_settlements(gateway=event.gateway, date=news.on, now=now)
+    return "asked"
+
+
+_FOLLOWERS: Final[Mapping[str, Callable[[WebhookEvent, News, datetime], str]]] = {
+    "order": _follow_order,
+    "dispute": _follow_dispute,
+    "settlement": _follow_settlement,
+}
+
+
+def _put_off(event: WebhookEvent, why: str, now: datetime) -> None:
+    tries = event.tries + 1
+    kept = WebhookEvent.objects.filter(pk=event.pk)
+    if tries >= MOST_TRIES:
+        open_case(
+            kind=Case.Kind.UNKNOWN_OUTCOME,
+            gateway=event.gateway,
+            subject=event.event_id,
+            reason=f"The webhook {event.name} could not be followed in {tries} tries ({why}).",
+            suggestion="Ask the gateway about what it names.",
+            now=now,
+        )
+        kept.update(processed_at=now, outcome="given_up")
+        return
+    pause = min(_FIRST_PAUSE * 2 ** min(event.tries, _DOUBLINGS), _LONGEST_PAUSE)
+    kept.update(due_at=now + pause, outcome=why[:_LONGEST_OUTCOME])
+    log.warning("webhook.put_off", webhook_event=event.pk, reason=why)
+
+
+def _tell_of_forgery(gateway: str, now: datetime) -> None:
+    """One open case for each gateway and day, which counts, however many a stranger sends."""
+    log.error("webhook.forged", gateway=gateway)
+    open_case(
+        kind=Case.Kind.FORGERY,
+        gateway=gateway,
+        subject=f"webhooks of {timezone.localdate(now)}",
+        reason="Somebody sent webhooks that the gateway did not sign; none was kept.",
+        suggestion="Find out who sends them; if the gateway does, its webhook secret is not the one set here.",
+        now=now,
+    )

@@ -1,24 +1,34 @@
 """The payment gateways that the wallet knows. A new one is one new file and one line here."""
 
-from collections.abc import Callable
 from typing import Final
+
+from django.core.exceptions import ImproperlyConfigured
 
 from payments.gateways.base import Gateway
 from payments.gateways.razorpay import Razorpay
 
-_REGISTRY: Final[dict[str, Callable[[], Gateway]]] = {
-    Razorpay.name: Razorpay.from_settings,
+GATEWAYS: Final[dict[str, type[Gateway]]] = {
+    Razorpay.name: Razorpay,
 }
-# Where new top-ups go.
+# Where new top-ups and withdrawals go.
 DEFAULT: Final = Razorpay.name
 
 _known: Final[dict[str, Gateway]] = {}
 
 
+class UnknownGateway(LookupError):
+    """There is no such gateway, or nobody has set it up here; the text says which setting is missing."""
+
+
 def gateway_named(name: str) -> Gateway:
     """
-    :raises KeyError: no such gateway.
+    :raises UnknownGateway:
     """
     if name not in _known:
-        _known[name] = _REGISTRY[name]()
+        if name not in GATEWAYS:
+            raise UnknownGateway(f"There is no gateway {name!r}.")
+        try:
+            _known[name] = GATEWAYS[name].from_settings()
+        except ImproperlyConfigured as error:
+            raise UnknownGateway(str(error)) from error
     return _known[name]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, Self
 
 from wallet_project.kernel.errors import GatewayError
 
@@ -169,7 +169,11 @@ class RemoteSettledItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Return:
-    """What a browser brings back from the checkout. Believed only with its signature and our own order."""
+    """
+    What a browser brings back from the checkout. Believed only with its signature and our own order.
+
+    :ivar order_id: also where the payment failed, as far as the gateway says.
+    """
 
     order_id: str
     payment_id: str
@@ -214,6 +218,12 @@ class Gateway(Protocol):
     name: str
     least_minor: int
     webhook_headers: Mapping[str, bool]
+
+    @classmethod
+    def from_settings(cls) -> Self:
+        """
+        :raises ImproperlyConfigured: with the name of the setting that is missing or malformed.
+        """
 
     # Orders, and the payments of them.
 

@@ -253,8 +253,9 @@ class Razorpay:
     # Words from outside.
 
     def read_return(self, fields: Mapping[str, str]) -> Return:
+        """A failure comes unsigned, and names its order in `error[metadata]`, a small JSON document."""
         return Return(
-            order_id=fields.get("razorpay_order_id", ""),
+            order_id=fields.get("razorpay_order_id", "") or entities.failed_order_of(fields.get("error[metadata]", "")),
             payment_id=fields.get("razorpay_payment_id", ""),
             signature=fields.get("razorpay_signature", ""),
         )

@@ -3,6 +3,7 @@ Razorpay's documents, read into the wallet's own words. Their warts are borne: a
 `"null"`, an authorized payment that says `captured: true` (only `status` counts), a missing `created_at`.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, Literal, TypeAlias, TypeVar
@@ -183,6 +184,14 @@ def settled_item_of(document: _Document) -> RemoteSettledItem:
             settled_at=settled_at,
             dispute_id=word(document, "dispute_id"),
         )
+
+
+def failed_order_of(metadata: str) -> str:
+    """Empty where it cannot be read: a browser may bring anything."""
+    try:
+        return word(json.loads(metadata), "order_id")
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return ""
 
 
 def news_of(document: Any) -> News:

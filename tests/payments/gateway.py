@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from django.test import Client
+
 from payments import gateways
 from payments.gateways.razorpay import Razorpay
-from tests.payments.sandbox_process import KEY_ID, KEY_SECRET, WEBHOOK_SECRET
+from tests.payments.sandbox_process import KEY_ID, KEY_SECRET, WEBHOOK_SECRET, Letter, Merchant
 
 
 def client(url: str, *, read_seconds: float = 10.0) -> Razorpay:
@@ -85,3 +87,24 @@ def order_document(*, id: str, amount: int, receipt: str) -> str:
     return json.dumps(
         {"id": id, "entity": "order", "amount": amount, "currency": "INR", "receipt": receipt, "status": "created"}
     )
+
+
+def deliver(letter: Letter, **changes: Any) -> Any:
+    """A webhook at the wallet's own door."""
+    headers = {"X-Razorpay-Signature": letter.signature, "x-razorpay-event-id": letter.event_id} | changes
+    return Client().post(
+        "/api/v1/webhooks/razorpay", data=letter.body, content_type="application/json", headers=headers
+    )
+
+
+def letters_about(merchant: Merchant, order_id: str, count: int) -> list[Letter]:
+    """Wait for the webhooks of one order; others' come in between."""
+    with merchant._news:
+        found: list[Letter] = []
+
+        def enough() -> bool:
+            found[:] = [letter for letter in merchant.letters if order_id.encode() in letter.body]
+            return len(found) >= count
+
+        assert merchant._news.wait_for(enough, timeout=15)
+        return found

@@ -1,11 +1,6 @@
 """Adding money, against a real sandbox process."""
 
-import hashlib
-import hmac
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,10 +19,9 @@ from payments.captures import settle_order
 from payments.expiry import sweep_orders
 from payments.models import GatewayOrder, PaymentAttempt, WebhookEvent
 from payments.serializers import AddAnswer
-from payments.tasks import sweep_webhook_events
-from payments.webhooks import process_event, waiting_events
+from payments.webhooks import process_event
 from tests.payments.cast import Holder, holder, new_key
-from tests.payments.gateway import client, open_door, order_document, wallet_speaks_to
+from tests.payments.gateway import client, deliver, letters_about, open_door, order_document, wallet_speaks_to
 from tests.payments.sandbox_process import Letter, Merchant, Sandbox, merchant_and_sandbox, returned
 from wallets.models import Wallet
 
@@ -54,26 +48,6 @@ def add(person: Holder, amount: str = "250", key: str | None = None) -> dict[str
 
 def confirm(person: Holder, fields: dict[str, str]) -> Any:
     return person.post("/wallet/add/confirm", fields)
-
-
-def deliver(letter: Letter, **changes: Any) -> Any:
-    headers = {"X-Razorpay-Signature": letter.signature, "x-razorpay-event-id": letter.event_id} | changes
-    return Client().post(
-        "/api/v1/webhooks/razorpay", data=letter.body, content_type="application/json", headers=headers
-    )
-
-
-def letters_about(merchant: Merchant, order_id: str, count: int) -> list[Letter]:
-    """Wait for the webhooks of one order; others' come in between."""
-    with merchant._news:
-        found: list[Letter] = []
-
-        def enough() -> bool:
-            found[:] = [letter for letter in merchant.letters if order_id.encode() in letter.body]
-            return len(found) >= count
-
-        assert merchant._news.wait_for(enough, timeout=15)
-        return found
 
 
 def test_adding_money_is_pending_with_a_checkout_and_moves_nothing_yet(sandbox: Sandbox) -> None:
@@ -188,60 +162,6 @@ def test_a_failed_return_shows_its_own_payer_where_the_topup_stands(sandbox: San
         assert browser.get("/payments/razorpay/callback", fields).headers["Location"] == to
 
 
-def test_a_webhook_is_stored_answered_at_once_and_then_asked_about(
-    both: tuple[Merchant, Sandbox], sandbox: Sandbox
-) -> None:
-    asha = holder()
-    order_id = add(asha)["checkout"]["order_id"]
-    sandbox.pay(order_id, "success@razorpay")
-    letters = letters_about(both[0], order_id, 2)
-    for letter in letters:
-        assert deliver(letter).status_code == 200
-    assert asha.balance == 0
-    events = WebhookEvent.objects.filter(event_id__in=[letter.event_id for letter in letters])
-    assert sorted(events.values_list("name", flat=True)) == ["order.paid", "payment.captured"]
-    assert {bytes(event.body) for event in events} == {letter.body for letter in letters}
-    for event in events:
-        process_event(event_id=event.pk, now=timezone.now())
-    assert asha.balance == 250
-    assert set(events.values_list("outcome", flat=True)) == {"asked"}
-    for letter in letters:
-        assert deliver(letter).status_code == 200
-    assert events.count() == 2
-
-
-def test_a_webhook_with_a_wrong_signature_is_not_kept_and_an_older_secret_is_accepted(
-    both: tuple[Merchant, Sandbox], sandbox: Sandbox
-) -> None:
-    asha = holder()
-    order_id = add(asha)["checkout"]["order_id"]
-    sandbox.pay(order_id, "forged@razorpay")
-    (forged, *_) = letters_about(both[0], order_id, 1)
-    answer = deliver(forged)
-    assert (answer.status_code, answer.json()["code"]) == (400, "signature_invalid")
-    assert deliver(forged, **{"X-Razorpay-Signature": ""}).status_code == 400
-    assert deliver(forged, **{"X-Razorpay-Signature": "é"}).status_code == 400
-    assert not WebhookEvent.objects.filter(event_id=forged.event_id).exists()
-    older = hmac.new(b"older_webhook_secret", forged.body, hashlib.sha256).hexdigest()
-    # Signed or not, the event is believed in nothing: the gateway says that no payment was captured.
-    assert deliver(forged, **{"X-Razorpay-Signature": older}).status_code == 200
-    process_event(event_id=WebhookEvent.objects.get(event_id=forged.event_id).pk, now=timezone.now())
-    assert asha.balance == 0
-
-
-def test_an_event_without_an_id_is_known_by_its_body(both: tuple[Merchant, Sandbox], sandbox: Sandbox) -> None:
-    asha = holder()
-    order_id = add(asha)["checkout"]["order_id"]
-    sandbox.pay(order_id, "success@razorpay")
-    (letter, *_) = letters_about(both[0], order_id, 2)
-    before = WebhookEvent.objects.count()
-    for event_id in ("", "x" * 101, "é"):
-        assert deliver(letter, **{"x-razorpay-event-id": event_id}).status_code == 200
-    assert WebhookEvent.objects.count() == before + 1
-    sweep_webhook_events()
-    assert asha.balance == 250
-
-
 def test_five_copies_a_confirmation_a_return_and_the_sweep_at_once_credit_once(
     both: tuple[Merchant, Sandbox], sandbox: Sandbox
 ) -> None:
@@ -288,73 +208,6 @@ def test_the_sweep_finds_a_payment_that_nobody_told_us_about(sandbox: Sandbox) -
     sweep_orders(now=timezone.now() + timedelta(seconds=61))
     assert asha.balance == 250
     assert GatewayOrder.objects.get(order_id=order_id).check_at is None
-
-
-def test_an_event_waits_for_a_gateway_that_is_silent_and_is_then_worked_on_by_the_sweep(
-    both: tuple[Merchant, Sandbox], sandbox: Sandbox
-) -> None:
-    asha = holder()
-    order_id = add(asha)["checkout"]["order_id"]
-    sandbox.pay(order_id, "success@razorpay")
-    (letter, *_) = letters_about(both[0], order_id, 2)
-    assert deliver(letter).status_code == 200
-    event = WebhookEvent.objects.get(event_id=letter.event_id)
-    with wallet_speaks_to(client("http://127.0.0.1:9")):
-        process_event(event_id=event.pk, now=timezone.now())
-    event.refresh_from_db()
-    assert (event.processed_at, event.tries, event.outcome) == (None, 1, "GatewayUnavailable")
-    assert event.pk not in waiting_events(now=timezone.now())
-    later = timezone.now() + timedelta(seconds=16)
-    assert event.pk in waiting_events(now=later)
-    process_event(event_id=event.pk, now=later)
-    event.refresh_from_db()
-    assert (event.processed_at, event.tries, event.outcome) == (later, 2, "asked")
-    assert asha.balance == 250
-
-
-def test_an_event_about_an_order_that_is_not_ours_is_kept_and_done_with(sandbox: Sandbox) -> None:
-    for body, outcome in (
-        (b'{"event": "order.paid", "payload": {"order": {"entity": {"id": "order_Strange0000000"}}}}', "unknown_order"),
-        (b'{"event": "settlement.processed", "payload": {}}', "not_about_an_order"),
-        (b"no JSON at all", "not_about_an_order"),
-    ):
-        signature = hmac.new(b"webhook_secret", body, hashlib.sha256).hexdigest()
-        assert deliver(Letter(body=body, signature=signature, event_id=new_key(), arrived_at=0)).status_code == 200
-        event = WebhookEvent.objects.latest("pk")
-        process_event(event_id=event.pk, now=timezone.now())
-        event.refresh_from_db()
-        assert (event.outcome, event.processed_at is not None) == (outcome, True)
-
-
-def test_with_redis_down_an_event_is_stored_and_answered_all_the_same(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from payments import api
-
-    # Another process, for Celery keeps its connections: what it does without a broker is asked of the real thing.
-    asked = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import django, time; django.setup(); from payments.tasks import wake_for_event; began = time.monotonic();"
-            "wake_for_event(1); print('seconds', time.monotonic() - began)",
-        ],
-        env=os.environ | {"REDIS_URL": "redis://127.0.0.1:9/0"},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert "payments.broker_unreachable" in asked.stderr
-    assert float(asked.stdout.split()[1]) < 4
-    # And the door answers after it.
-    monkeypatch.setattr(api, "wake_for_event", lambda _event: None)
-    body = b'{"event": "settlement.processed", "payload": {}}'
-    signature = hmac.new(b"webhook_secret", body, hashlib.sha256).hexdigest()
-    letter = Letter(body=body, signature=signature, event_id=new_key(), arrived_at=0)
-    assert deliver(letter).status_code == 200
-    sweep_webhook_events()
-    assert WebhookEvent.objects.get(event_id=letter.event_id).processed_at is not None
 
 
 def test_an_order_not_paid_in_time_fails_and_a_payment_after_that_is_a_new_add(sandbox: Sandbox) -> None:
