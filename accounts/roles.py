@@ -19,13 +19,17 @@ AUDITOR: Final = "auditor"
 ALL: Final = (SUPPORT, SUPPORT_LEAD, AUDITOR)
 
 
-def grant(apps: Apps, alias: str, *, groups: Iterable[str], permissions: Iterable[str]) -> None:
+def grant(
+    apps: Apps, alias: str, *, groups: Iterable[str], permissions: Iterable[str], model: str | None = None
+) -> None:
     """
     For migrations: give each of `groups` each of `permissions`, written `app.codename` where the codename ends
     in the model's name (`wallets.view_wallet`, `accounts.block_user`).
 
     Django makes its permission rows only after the last migration of a run, so missing ones are made here; it
     then finds them. Safe to run twice.
+
+    :param model: lower case; whose permissions they are, where their codenames do not say so.
     """
     group_model = apps.get_model("auth", "Group")
     content_types = apps.get_model("contenttypes", "ContentType").objects.using(alias)
@@ -35,7 +39,7 @@ def grant(apps: Apps, alias: str, *, groups: Iterable[str], permissions: Iterabl
     group_rows = [group_model.objects.using(alias).get_or_create(name=name)[0] for name in groups]
     for name in permissions:
         app_label, codename = name.split(".")
-        content_type, _ = content_types.get_or_create(app_label=app_label, model=codename.rpartition("_")[2])
+        content_type, _ = content_types.get_or_create(app_label=app_label, model=model or codename.rpartition("_")[2])
         permission, _ = permission_rows.get_or_create(
             content_type=content_type, codename=codename, defaults={"name": f"Can {codename.replace('_', ' ')}"}
         )

@@ -36,6 +36,7 @@ class GatewayOrder(models.Model):
 
     class Meta:
         default_permissions = ("view",)
+        permissions = [("ask_gateway", "Can ask the gateway again")]
         constraints = [
             models.UniqueConstraint(fields=["gateway", "order_id"], name="order_known_once"),
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="order_amount_positive"),
