@@ -25,6 +25,8 @@ Type = Transaction.Type
 PAYMENT: Final = "payment"
 REFUND: Final = "refund"
 ADJUSTMENT: Final = "adjustment"
+# In the metadata of each posting: the public id of what is settled.
+SETTLES: Final = "settles"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +111,9 @@ def _explain_payment(item: RemoteSettledItem, attempt: PaymentAttempt | None, no
     return _explained(
         item,
         add,
-        _movement(item, Type.SETTLEMENT, system_wallet(Purpose.BANK, currency), clearing, item.credit_minor),
-        _movement(item, Type.FEE, _fees(currency), clearing, item.fee_minor - item.tax_minor),
-        _movement(item, Type.FEE, system_wallet(Purpose.GST, currency), clearing, item.tax_minor),
+        _movement(item, add, Type.SETTLEMENT, system_wallet(Purpose.BANK, currency), clearing, item.credit_minor),
+        _movement(item, add, Type.FEE, _fees(currency), clearing, item.fee_minor - item.tax_minor),
+        _movement(item, add, Type.FEE, system_wallet(Purpose.GST, currency), clearing, item.tax_minor),
     )
 
 
@@ -139,9 +141,9 @@ def _explain_refund(item: RemoteSettledItem, refund: GatewayRefund | None) -> Ex
     return _explained(
         item,
         gone,
-        _movement(item, Type.SETTLEMENT, gone.to_wallet_id, bank, item.amount_minor),
-        _movement(item, Type.FEE, _fees(currency), bank, item.fee_minor - item.tax_minor),
-        _movement(item, Type.FEE, system_wallet(Purpose.GST, currency), bank, item.tax_minor),
+        _movement(item, gone, Type.SETTLEMENT, gone.to_wallet_id, bank, item.amount_minor),
+        _movement(item, gone, Type.FEE, _fees(currency), bank, item.fee_minor - item.tax_minor),
+        _movement(item, gone, Type.FEE, system_wallet(Purpose.GST, currency), bank, item.tax_minor),
     )
 
 
@@ -158,7 +160,7 @@ def _explain_adjustment(
         return _wrong(item, lost, "the dispute was lost here with another amount")
     assert lost.to_wallet_id is not None  # noqa: S101  (a chargeback has a wallet)
     bank = system_wallet(Purpose.BANK, lost.currency)
-    return _explained(item, lost, _movement(item, Type.SETTLEMENT, lost.to_wallet_id, bank, item.amount_minor))
+    return _explained(item, lost, _movement(item, lost, Type.SETTLEMENT, lost.to_wallet_id, bank, item.amount_minor))
 
 
 def _lost(gateway: str, item: RemoteSettledItem, disputes: dict[str, Dispute], now: datetime) -> Transaction | None:
@@ -183,17 +185,21 @@ def _fees(currency: str) -> int:
     return system_wallet(Purpose.GATEWAY_FEES, currency)
 
 
-def _movement(item: RemoteSettledItem, kind: str, from_wallet: int, to_wallet: int, minor: int) -> Movement | None:
+def _movement(
+    item: RemoteSettledItem, settles: Transaction, kind: str, from_wallet: int, to_wallet: int, minor: int
+) -> Movement | None:
     if not minor:
         return None
-    about = {"settlement": item.settlement_id, item.kind: item.entity_id}
+    about = {"settlement": item.settlement_id, item.kind: item.entity_id, SETTLES: settles.public_id}
+    if item.payment_id and item.kind != PAYMENT:
+        about[PAYMENT] = item.payment_id
     return Movement(
         type=kind,
         amount=Money.from_minor(minor, item.currency).amount,
         currency=item.currency,
         from_wallet=from_wallet,
         to_wallet=to_wallet,
-        metadata=about if item.payment_id in ("", item.entity_id) else {**about, "payment": item.payment_id},
+        metadata=about,
         fact=True,
     )
 
