@@ -4,9 +4,13 @@ from typing import Any
 
 from rest_framework import serializers
 
-from ledger.serializers import TransactionAnswer
+from ledger.queries import MOST_ROWS, USUAL_ROWS
+from ledger.serializers import RowLimit, TransactionAnswer
+from payments.bank_accounts import masked_number
+from payments.bank_names import bank_of
+from payments.models import BankAccount
 from payments.texts import LONGEST_NOTE, LONGEST_ORDER_REFERENCE
-from wallet_project.kernel.fields import Text
+from wallet_project.kernel.fields import Text, UtcTime
 from wallet_project.kernel.money import DECIMALS, MalformedAmount, Money
 from wallets.serializers import MoneyAnswer
 
@@ -39,6 +43,10 @@ class PayRequest(AmountRequest):
     merchant = Text(max_length=_LONGEST_TEXT, help_text="The merchant's id or handle.")
     order_reference = Text(required=False, allow_null=True, allow_blank=True, max_length=LONGEST_ORDER_REFERENCE)
     note = Text(required=False, allow_null=True, allow_blank=True, max_length=LONGEST_NOTE)
+
+
+class WithdrawRequest(AmountRequest):
+    bank_account = Text(max_length=_LONGEST_TEXT, help_text="The account's id, `bnk_…`.")
 
 
 class QuoteAnswer(serializers.Serializer[Any]):
@@ -82,3 +90,43 @@ class ConfirmRequest(serializers.Serializer[None]):
     razorpay_order_id = Text(max_length=_LONGEST_TEXT)
     razorpay_payment_id = Text(max_length=_LONGEST_TEXT)
     razorpay_signature = Text(max_length=_LONGEST_TEXT)
+
+
+class BankAccountRequest(serializers.Serializer[None]):
+    holder_name = Text(max_length=_LONGEST_TEXT, help_text="As the bank has it: 3 to 50 characters.")
+    ifsc = Text(max_length=_LONGEST_TEXT, help_text="Eleven characters, in any case.")
+    account_number = Text(max_length=_LONGEST_TEXT, help_text="5 to 18 digits.")
+
+
+class BankAccountListRequest(serializers.Serializer[None]):
+    """The query of the list."""
+
+    limit = RowLimit(required=False, default=USUAL_ROWS, min_value=1, max_value=MOST_ROWS)
+    cursor = Text(required=False, allow_blank=True)
+
+
+class BankAccountAnswer(serializers.Serializer[BankAccount]):
+    """A bank account, masked."""
+
+    id = serializers.CharField(source="public_id")
+    holder_name = serializers.CharField()
+    ifsc = serializers.CharField()
+    account_number = serializers.SerializerMethodField(help_text="Only the last four digits: `••••••••0001`.")
+    bank = serializers.SerializerMethodField(help_text="The bank's name, where it is known.")
+    status = serializers.ChoiceField(
+        source="validation",
+        choices=BankAccount.Validation.choices,
+        help_text="Whether its bank knows it. Only INVALID refuses withdrawals.",
+    )
+    created_at = UtcTime()
+
+    def get_account_number(self, account: BankAccount) -> str:
+        return masked_number(account=account)
+
+    def get_bank(self, account: BankAccount) -> str | None:
+        return bank_of(account.ifsc)
+
+
+class BankAccountListAnswer(serializers.Serializer[None]):
+    results = BankAccountAnswer(many=True)
+    next = serializers.CharField(allow_null=True, help_text="Pass it as `cursor` for the next page.")

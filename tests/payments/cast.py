@@ -38,6 +38,9 @@ class Holder:
     def get(self, path: str, **headers: str) -> Any:
         return call("GET", path, access=self.access, **headers)
 
+    def delete(self, path: str) -> Any:
+        return call("DELETE", path, access=self.access)
+
     def post(self, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Any:
         """With a fresh key unless one is given."""
         return call("POST", path, body, access=self.access, **{"Idempotency-Key": key or new_key(), **headers})

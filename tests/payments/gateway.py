@@ -23,6 +23,7 @@ def client(url: str, *, read_seconds: float = 10.0) -> Razorpay:
         webhook_secrets=[WEBHOOK_SECRET, "older_webhook_secret"],
         connect_seconds=1.0,
         read_seconds=read_seconds,
+        account_number="2323230000000001",
     )
 
 
