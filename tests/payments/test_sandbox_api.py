@@ -51,6 +51,22 @@ def test_empty_notes_come_back_as_a_list(sandbox: Sandbox, fields: dict[str, Any
     assert sandbox.order(**fields)["notes"] == []
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"payment_capture": 1}, "captured"),
+        ({"payment_capture": 0}, "authorized"),
+        ({"payment_capture": False}, "authorized"),
+        ({"payment": {"capture": "automatic", "capture_options": {"refund_speed": "normal"}}}, "captured"),
+        ({"offer_id": "offer_AAAAAAAAAAAAAA", "customer_details": {"name": "Asha"}, "line_items": []}, "captured"),
+    ],
+)
+def test_what_merchants_may_send_beside_is_borne(sandbox: Sandbox, fields: dict[str, Any], status: str) -> None:
+    order = sandbox.order(**fields)
+    sandbox.pay(order["id"], "success@razorpay")
+    assert [payment["status"] for payment in sandbox.payments(order["id"])] == [status]
+
+
 def test_a_captured_payment_has_every_field(sandbox: Sandbox) -> None:
     order = sandbox.order(amount=100_000)
     sandbox.pay(order["id"], "success@razorpay")
@@ -106,6 +122,7 @@ def test_a_captured_payment_has_every_field(sandbox: Sandbox) -> None:
         ({"notes": "text"}, "notes"),
         ({"payment": {"capture": "later"}}, "payment.capture"),
         ({"partial_payment": "yes"}, "partial_payment"),
+        ({"payment_capture": "later"}, "payment_capture"),
         ({"amout": 500}, None),
     ],
 )

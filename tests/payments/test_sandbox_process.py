@@ -180,6 +180,7 @@ def test_a_second_sandbox_on_the_same_state_or_port_is_refused_by_name(both: tup
         ("SANDBOX_WEBHOOK_URL", "ftp://127.0.0.1/"),
         ("SANDBOX_CALLBACK_URL", "http://127.0.0.1:9/; script-src *"),
         ("SANDBOX_STATE", ""),
+        ("RAZORPAYX_ACCOUNT_NUMBER", "2323-2300"),
     ],
 )
 def test_a_missing_or_malformed_variable_stops_the_start_with_its_name(
