@@ -242,10 +242,11 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # Three things have a `status`; each list of values has a name of its own.
+    # Four things have a `status`; each list of values has a name of its own.
     "ENUM_NAME_OVERRIDES": {
         "UserStatus": "accounts.models.User.Status",
         "WalletStatus": "wallets.models.Wallet.Status",
+        "BankAccountStatus": "payments.models.BankAccount.Validation",
         "TransactionStatus": "ledger.models.Transaction.Status",
     },
 }
@@ -275,6 +276,8 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TIMEZONE = TIME_ZONE
 # Queues of their own, so that a worker can be kept for messages to people: they never wait behind a slow gateway there.
 CELERY_TASK_ROUTES = {"accounts.*": {"queue": "messages"}, "payments.*": {"queue": "gateway"}}
+# What is due is found that soon. Nobody waits long in front of a demo.
+SWEEP_SECONDS = 3.0 if IS_LOCAL else 15.0
 CELERY_BEAT_SCHEDULE = {
     # They expire, so that a worker that was away does not sweep a hundred times.
     "accounts.sweep_messages": {
@@ -292,6 +295,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "payments.sweep_webhook_events",
         "schedule": 15.0,
         "options": {"expires": 15.0},
+    },
+    "payments.sweep_payouts": {
+        "task": "payments.sweep_payouts",
+        "schedule": SWEEP_SECONDS,
+        "options": {"expires": SWEEP_SECONDS},
+    },
+    "payments.sweep_bank_accounts": {
+        "task": "payments.sweep_bank_accounts",
+        "schedule": SWEEP_SECONDS,
+        "options": {"expires": SWEEP_SECONDS},
     },
     "payments.sweep_open_orders": {
         "task": "payments.sweep_open_orders",
