@@ -105,10 +105,16 @@ def _decimal(text: str) -> float | str:
     return float(text) if re.fullmatch(r"[0-9]{0,2}\.?[0-9]{1,9}", text) else text
 
 
-def _paise(text: str) -> int | str:
-    """Rupees as a person writes them, in paise."""
+def _paise(text: str) -> int:
+    """
+    Rupees as a person writes them, in paise.
+
+    :raises GatewayError: not that.
+    """
     match = re.fullmatch(r"([0-9]{1,10})(?:\.([0-9]{2}))?", text.replace(",", ""))
-    return int(match[1]) * 100 + int(match[2] or 0) if match else text
+    if match is None:
+        raise GatewayError("Write the amount in rupees, such as 500.00.", field="amount", step="operator")
+    return int(match[1]) * 100 + int(match[2] or 0)
 
 
 def _place() -> dict[str, str]:
@@ -168,7 +174,7 @@ def _page(*, error: str = "", status: int = 200) -> Response:
 
 
 def _clock(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%d %b %Y, %H:%M:%S UTC")
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%d %b %Y %H:%M:%S")
 
 
 def _pretty(document: Any) -> str:
