@@ -20,6 +20,7 @@ from payments.disputes import follow_dispute
 from payments.gateways import UnknownGateway, gateway_named
 from payments.gateways.base import News
 from payments.models import Case, GatewayOrder, WebhookEvent
+from payments.payouts import follow_payout
 from payments.settlements import collect_settlements
 from wallet_project.kernel.errors import GatewayError, Refusal
 
@@ -125,6 +126,11 @@ def _follow_order(event: WebhookEvent, news: News, now: datetime) -> str:
     return "asked"
 
 
+def _follow_payout(event: WebhookEvent, news: News, now: datetime) -> str:
+    follow_payout(gateway=event.gateway, payout_id=news.payout_id, reference=news.reference, now=now)
+    return "asked"
+
+
 def _follow_dispute(event: WebhookEvent, news: News, now: datetime) -> str:
     follow_dispute(gateway=event.gateway, dispute_id=news.dispute_id, now=now)
     return "asked"
@@ -139,6 +145,7 @@ def _follow_settlement(event: WebhookEvent, news: News, now: datetime) -> str:
 
 _FOLLOWERS: Final[Mapping[str, Callable[[WebhookEvent, News, datetime], str]]] = {
     "order": _follow_order,
+    "payout": _follow_payout,
     "dispute": _follow_dispute,
     "settlement": _follow_settlement,
 }

@@ -3,9 +3,10 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Final
 
 from django.test import Client
 
@@ -14,7 +15,7 @@ from payments.gateways.razorpay import Razorpay
 from tests.payments.sandbox_process import KEY_ID, KEY_SECRET, WEBHOOK_SECRET, Letter, Merchant
 
 
-def client(url: str, *, read_seconds: float = 10.0) -> Razorpay:
+def client(url: str, *, read_seconds: float = 10.0, account_number: str = "2323230000000001") -> Razorpay:
     return Razorpay(
         api_url=f"{url}/v1",
         checkout_url=f"{url}/checkout",
@@ -23,7 +24,7 @@ def client(url: str, *, read_seconds: float = 10.0) -> Razorpay:
         webhook_secrets=[WEBHOOK_SECRET, "older_webhook_secret"],
         connect_seconds=1.0,
         read_seconds=read_seconds,
-        account_number="2323230000000001",
+        account_number=account_number,
     )
 
 
@@ -41,11 +42,16 @@ def wallet_speaks_to(razorpay: Razorpay) -> Iterator[None]:
             gateways._known[Razorpay.name] = before
 
 
+# In the place of a status: the request is read, and the connection closed without a word.
+HANG_UP: Final = 0
+
+
 class Door:
     """An HTTP server whose next answers a test writes down: (status, body) or a function that makes one."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, Any]] = []
+        self.headers: list[Message] = []
         self.answer: Callable[[str, str, Any], tuple[int, str]] = lambda _method, _path, _body: (200, "{}")
         door = self
 
@@ -54,11 +60,17 @@ class Door:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = json.loads(self.rfile.read(length)) if length else None
                 door.asked.append((self.command, self.path, body))
+                door.headers.append(self.headers)
                 status, text = door.answer(self.command, self.path, body)
+                if status == HANG_UP:
+                    self.close_connection = True
+                    return
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(text.encode())))
-                self.end_headers()
-                self.wfile.write(text.encode())
+                # Whoever gave up waiting is gone.
+                with suppress(OSError):
+                    self.end_headers()
+                    self.wfile.write(text.encode())
 
             do_GET = do_POST = handle_any
 
