@@ -18,12 +18,13 @@ from ledger.movements import Group, Key, Outcome
 from ledger.posting import post
 from payments.batching import in_batches
 from payments.cases import open_case, settle_found
-from payments.gateways import gateway_named
-from payments.gateways.base import RemoteSettledItem
+from payments.gateways import gateway_named, set_up_here
+from payments.gateways.base import NotOffered, RemoteSettledItem
 from payments.models import Case, SettledItem
 from payments.orders import GATEWAY_ACTOR
 from payments.settled_items import Explained, Unexplained, explain
 from wallet_project.kernel.database import give_back_connection
+from wallet_project.kernel.errors import GatewayError, Refusal
 from wallet_project.kernel.fingerprints import fingerprint
 
 log = structlog.get_logger("payments.settlements")
@@ -67,11 +68,21 @@ def collect_settlements(*, gateway: str, date: date, now: datetime) -> Collected
     return collected
 
 
-def collect_recent(*, gateway: str, now: datetime) -> None:
-    """Today's settlements, and yesterday's that came late."""
+def collect_recent(*, now: datetime) -> None:
+    """
+    Today's settlements of every gateway, and yesterday's that came late. One that does not answer is asked again the
+    next time, and does not stop the others.
+    """
     today = localdate(now, get_default_timezone())
-    for day in (today - timedelta(days=1), today):
-        collect_settlements(gateway=gateway, date=day, now=now)
+    for gateway in set_up_here():
+        for day in (today - timedelta(days=1), today):
+            try:
+                collect_settlements(gateway=gateway, date=day, now=now)
+            except NotOffered:
+                break
+            except (GatewayError, Refusal) as error:
+                reason = type(error).__name__
+                log.warning("settlement.not_collected", gateway=gateway, date=day.isoformat(), reason=reason)
 
 
 def subject_of(item: RemoteSettledItem | SettledItem) -> str:

@@ -6,8 +6,9 @@ from typing import Final
 from celery import shared_task
 from django.utils import timezone
 
-from payments import bank_checks, payouts
+from payments import bank_checks, disputes, payouts, settlements
 from payments.expiry import sweep_orders
+from payments.reconciling import reconciliation
 from payments.webhooks import process_event, waiting_events
 
 # Well within a task's time limit, however slow the gateway is.
@@ -53,3 +54,20 @@ def check_bank_account(*, account_id: int) -> None:
 @shared_task(name="payments.sweep_bank_accounts")
 def sweep_bank_accounts() -> None:
     bank_checks.sweep_bank_accounts(now=timezone.now(), longest_seconds=LONGEST_SWEEP_SECONDS)
+
+
+@shared_task(name="payments.sweep_disputes")
+def sweep_disputes() -> None:
+    disputes.sweep_disputes(now=timezone.now(), longest_seconds=LONGEST_SWEEP_SECONDS)
+
+
+@shared_task(name="payments.collect_settlements")
+def collect_settlements() -> None:
+    settlements.collect_recent(now=timezone.now())
+
+
+# Longer than the others, and still shorter than the time after which the broker would hand it to a second worker.
+@shared_task(name="payments.reconcile_lately", soft_time_limit=270, time_limit=285)
+def reconcile_lately() -> None:
+    """A day too long for that is reconciled by `manage.py reconcile`."""
+    reconciliation.reconcile_lately(now=timezone.now())

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import dj_email_url
 import environs
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from marshmallow.validate import Range
 from psycopg import IsolationLevel
@@ -310,6 +311,22 @@ CELERY_BEAT_SCHEDULE = {
         "task": "payments.sweep_open_orders",
         "schedule": 30.0,
         "options": {"expires": 30.0},
+    },
+    "payments.sweep_disputes": {
+        "task": "payments.sweep_disputes",
+        "schedule": 300.0,
+        "options": {"expires": 300.0},
+    },
+    "payments.collect_settlements": {
+        "task": "payments.collect_settlements",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
+    },
+    # By the wallet's own clock. The later two find the night's work done, unless the gateway was silent before.
+    "payments.reconcile_lately": {
+        "task": "payments.reconcile_lately",
+        "schedule": crontab(hour="2,4,6", minute="30"),
+        "options": {"expires": 3600.0},
     },
 }
 

@@ -32,3 +32,15 @@ def gateway_named(name: str) -> Gateway:
         except ImproperlyConfigured as error:
             raise UnknownGateway(str(error)) from error
     return _known[name]
+
+
+def set_up_here() -> list[str]:
+    """The names of those that somebody has set up here: whose books are to be kept up with."""
+    names = []
+    for name in GATEWAYS:
+        try:
+            gateway_named(name)
+        except UnknownGateway:
+            continue
+        names.append(name)
+    return names

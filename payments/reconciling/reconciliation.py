@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.utils.timezone import get_default_timezone, localdate
 
 from payments.cases import open_case, settle_found
-from payments.gateways import gateway_named
+from payments.gateways import gateway_named, set_up_here
 from payments.gateways.base import NotOffered
 from payments.models import Case, Reconciliation
 from payments.reconciling.clearing import check_clearing
@@ -26,11 +26,13 @@ from payments.reconciling.payments import CAPTURED, PaymentBooks
 from payments.reconciling.payouts import PROCESSED, REVERSED, PayoutBooks
 from payments.reconciling.refunds import REFUNDED, RefundBooks
 from payments.reconciling.settlements import SETTLED, SettlementBooks
+from wallet_project.kernel.errors import GatewayError
 
 log = structlog.get_logger("payments.reconciliation")
 
 # In the order in which people read them.
 LABELS: Final = (CAPTURED, REFUNDED, PROCESSED, REVERSED, LOST, SETTLED)
+DAYS_BACK: Final = (1, 7)
 _USUAL_CURRENCY: Final = "INR"
 
 
@@ -97,11 +99,27 @@ def reconcile(*, gateway: str, date: date, now: datetime) -> Verdict:
     return _conclude(run, findings, now)
 
 
-def has_verdict(*, gateway: str, date: date) -> bool:
-    """Whether a run over this day, begun after it was over, came to its end."""
-    end = datetime.combine(date + timedelta(days=1), time(), get_default_timezone())
-    runs = Reconciliation.objects.filter(gateway=gateway, date=date, started_at__gte=end)
-    return runs.filter(finished_at__isnull=False).exists()
+def reconcile_lately(*, now: datetime) -> None:
+    """
+    What a night does: yesterday, and the day a week ago, whose payouts may have come back since. With every gateway,
+    once a night: one that fell silent is asked again by the next call, and does not stop the others.
+    """
+    today = localdate(now, get_default_timezone())
+    for gateway in set_up_here():
+        for days in DAYS_BACK:
+            day = today - timedelta(days=days)
+            if _has_verdict(gateway, day, since=today):
+                continue
+            try:
+                reconcile(gateway=gateway, date=day, now=now)
+            except GatewayError as error:
+                reason = type(error).__name__
+                log.error("reconciliation.no_verdict", gateway=gateway, date=day.isoformat(), reason=reason)
+
+
+def _has_verdict(gateway: str, day: date, *, since: date) -> bool:
+    runs = Reconciliation.objects.filter(gateway=gateway, date=day, finished_at__isnull=False)
+    return runs.filter(started_at__gte=datetime.combine(since, time(), get_default_timezone())).exists()
 
 
 def _conclude(run: Reconciliation, findings: Findings, now: datetime) -> Verdict:

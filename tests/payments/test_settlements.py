@@ -249,5 +249,5 @@ def test_more_items_than_one_posting_takes_are_posted_in_several(
 def test_today_and_yesterday_are_collected(sandbox: Sandbox) -> None:
     payment_id = top_up(sandbox, holder(), "100")
     settle(sandbox)
-    collect_recent(gateway="razorpay", now=timezone.now() + timedelta(days=1))
+    collect_recent(now=timezone.now() + timedelta(days=1))
     assert sum(amount for _, amount in effects(payment_id)) == 0

@@ -6,7 +6,7 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from payments.gateways import DEFAULT, gateway_named
+from payments.gateways import DEFAULT, UnknownGateway, gateway_named
 from payments.reconciling.reconciliation import FutureDay, Line, Verdict, reconcile
 from wallet_project.kernel.errors import GatewayError
 from wallet_project.kernel.money import Money
@@ -31,8 +31,8 @@ class Command(BaseCommand):
         day = _day(date)
         try:
             gateway_named(gateway)
-        except KeyError:
-            raise CommandError(f"There is no gateway {gateway!r}.", returncode=UNABLE_STATUS) from None
+        except UnknownGateway as error:
+            raise CommandError(str(error), returncode=UNABLE_STATUS) from error
         try:
             verdict = reconcile(gateway=gateway, date=day, now=timezone.now())
         except GatewayError as error:
