@@ -351,7 +351,7 @@ def test_dev_works_the_page_without_javascript_on_a_phone_and_at_a_desk(
     screen.get_by_text("The sandbox behaves well.").wait_for()
 
     # A screenshot of the whole page is as wide as its content: nothing sticks out.
-    for each in ("", "?show=orders", "?show=webhooks", "?show=settlements"):
+    for each in ("", "?show=webhooks", "?show=misbehaviour"):
         screen.goto(f"{sandbox.url}/operator{each}")
         picture = screen.screenshot(full_page=True)
         assert int.from_bytes(picture[16:20], "big") == width
