@@ -171,7 +171,8 @@ def _give_back(payout: Payout, step: State, fields: dict[str, Any], now: datetim
 
 def _note(payout: Payout, remote: RemotePayout, now: datetime) -> None:
     """Where it was, with what the gateway says of it now. A cost that was not known when it arrived is booked late."""
-    changed = {name: value for name, value in _words(remote).items() if getattr(payout, name) != value}
+    told = {**_words(remote), "payout_id": remote.id}
+    changed = {name: value for name, value in told.items() if getattr(payout, name) != value}
     if changed:
         _among(payout).update(**changed)
     costs = _costs(payout, remote) if payout.state == State.PROCESSED else []
