@@ -239,13 +239,7 @@ class Walk:
             self.books.given_back[movement.reverses] = known._replace(left_units=known.left_units - movement.units)
 
     def _open(
-        self,
-        group: Group,
-        movement: Movement,
-        uuid: UUID,
-        sibling_of: int | None,
-        *,
-        failure_code: str = "",
+        self, group: Group, movement: Movement, uuid: UUID, sibling_of: int | None, *, failure_code: str = ""
     ) -> int:
         """
         A new transaction, with its entries if money moves now.

@@ -56,6 +56,7 @@ ROW_LOCKS: Final = {
 LONGEST_FILE_LINES: Final = 450
 LONGEST_FUNCTION_LINES: Final = 60
 LONGER_FILES: Final = {
+    "payments/migrations/0004_money_in_and_out.py": "eight tables as Django writes them down, in one step",
     "tests/payments/test_topups.py": "one sandbox and one order's whole life, told in its order",
 }
 FORBIDDEN_NAMES: Final = {"utils", "helpers", "common", "services", "misc", "signals"}
