@@ -5,15 +5,18 @@ Both are walked in batches, and ours is looked up in sets. Whatever differs is l
 sides anew, before it is called a difference: the lists are as old as the walk.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Final, Protocol, TypeVar
 
 from payments.batching import in_batches
+from payments.gateways.base import GatewayRefused
 from payments.reconciling.findings import Findings, Judgement, Scope
 from wallet_project.kernel.database import give_back_connection
 
 BATCH: Final = 200
+
+_OUR_CREDENTIALS: Final = (401, 403)
 
 Here = TypeVar("Here")
 There = TypeVar("There")
@@ -92,3 +95,17 @@ def _compare_ours(books: Books[Here, There], seen: set[str], scope: Scope, findi
             of_another_day = there is not None and not scope.holds(books.name(there)[1])
             if judgement.difference is not None or judgement.is_in_flight or not of_another_day:
                 findings.take(judgement, what=books.what)
+
+
+def unless_unknown(ask: Callable[[], There]) -> There | None:
+    """
+    What the gateway says of one thing; None where it says that it knows no such thing.
+
+    :raises GatewayError: it does not answer, or does not take our credentials.
+    """
+    try:
+        return ask()
+    except GatewayRefused as error:
+        if error.http_status in _OUR_CREDENTIALS:
+            raise
+        return None

@@ -8,9 +8,9 @@ from typing import Final
 from django.db.models import QuerySet
 
 from payments.disputes import UNDECIDED
-from payments.gateways.base import GatewayRefused, RemoteDispute
+from payments.gateways.base import RemoteDispute
 from payments.models import Case, Dispute, PaymentAttempt
-from payments.reconciling.comparing import BATCH
+from payments.reconciling.comparing import BATCH, unless_unknown
 from payments.reconciling.findings import NOTHING, ON_ITS_WAY, Difference, Judgement, Scope
 
 LOST: Final = "Disputes lost"
@@ -97,13 +97,7 @@ def _minor_there(there: RemoteDispute) -> int:
 
 
 def _ask(dispute_id: str, scope: Scope) -> RemoteDispute | None:
-    try:
-        return scope.gateway.dispute_of(dispute_id=dispute_id)
-    except GatewayRefused as error:
-        if error.http_status in (401, 403):
-            raise
-        # It knows no such dispute.
-        return None
+    return unless_unknown(lambda: scope.gateway.dispute_of(dispute_id=dispute_id))
 
 
 _SUGGESTIONS: Final[dict[str, str]] = {

@@ -8,9 +8,9 @@ from typing import Final
 from django.db.models import Q, QuerySet
 
 from ledger.models import Transaction
-from payments.gateways.base import GatewayRefused, RemotePayment
+from payments.gateways.base import RemotePayment
 from payments.models import Case, GatewayOrder, PaymentAttempt
-from payments.reconciling.comparing import BATCH
+from payments.reconciling.comparing import BATCH, unless_unknown
 from payments.reconciling.findings import NOTHING, ON_ITS_WAY, Difference, Judgement, Scope
 
 CAPTURED: Final = "Payments captured"
@@ -113,13 +113,7 @@ def _known(attempt: PaymentAttempt) -> KnownPayment:
 
 
 def _ask(order_id: str, payment_id: str, scope: Scope) -> RemotePayment | None:
-    try:
-        payments = scope.gateway.payments_of(order_id=order_id)
-    except GatewayRefused as error:
-        if error.http_status in (401, 403):
-            raise
-        # It knows no such order.
-        return None
+    payments = unless_unknown(lambda: scope.gateway.payments_of(order_id=order_id)) or []
     return next((payment for payment in payments if payment.id == payment_id), None)
 
 

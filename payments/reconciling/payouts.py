@@ -8,9 +8,9 @@ from typing import Final, Literal
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from ledger.models import Transaction
-from payments.gateways.base import GatewayRefused, RemotePayout
+from payments.gateways.base import RemotePayout
 from payments.models import Case, Payout
-from payments.reconciling.comparing import BATCH
+from payments.reconciling.comparing import BATCH, unless_unknown
 from payments.reconciling.findings import NOTHING, ON_ITS_WAY, Difference, Judgement, Scope
 from wallet_project.kernel.ids import parse_public_id
 
@@ -127,13 +127,7 @@ def _label(there: RemotePayout | None, place: Place) -> str:
 
 
 def _ask(payout_id: str, scope: Scope) -> RemotePayout | None:
-    try:
-        return scope.gateway.payout_of(payout_id=payout_id)
-    except GatewayRefused as error:
-        if error.http_status in (401, 403):
-            raise
-        # It knows no such payout.
-        return None
+    return unless_unknown(lambda: scope.gateway.payout_of(payout_id=payout_id))
 
 
 def _not_there(here: KnownPayout, scope: Scope) -> Judgement:

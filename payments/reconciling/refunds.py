@@ -8,9 +8,9 @@ from typing import Final
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from ledger.models import Transaction
-from payments.gateways.base import GatewayRefused, RemoteRefund
+from payments.gateways.base import RemoteRefund
 from payments.models import Case, GatewayRefund, PaymentAttempt
-from payments.reconciling.comparing import BATCH
+from payments.reconciling.comparing import BATCH, unless_unknown
 from payments.reconciling.findings import NOTHING, ON_ITS_WAY, Difference, Judgement, Scope
 
 REFUNDED: Final = "Refunds"
@@ -67,12 +67,7 @@ class RefundBooks:
         assert here.refund is not None  # noqa: S101  (`of_day` starts from refunds)
         if here.refund.refund_id:
             return _ask(here.refund.refund_id, scope)
-        try:
-            refunds = scope.gateway.refunds_of(payment_id=here.attempt.payment_id)
-        except GatewayRefused as error:
-            if error.http_status in (401, 403):
-                raise
-            return None
+        refunds = unless_unknown(lambda: scope.gateway.refunds_of(payment_id=here.attempt.payment_id)) or []
         return next((refund for refund in refunds if here.refund.key and refund.key == here.refund.key), None)
 
     def name(self, there: RemoteRefund) -> tuple[str, datetime | None]:
@@ -134,13 +129,7 @@ def _known(refund: GatewayRefund) -> KnownRefund:
 
 
 def _ask(refund_id: str, scope: Scope) -> RemoteRefund | None:
-    try:
-        return scope.gateway.refund_of(refund_id=refund_id)
-    except GatewayRefused as error:
-        if error.http_status in (401, 403):
-            raise
-        # It knows no such refund.
-        return None
+    return unless_unknown(lambda: scope.gateway.refund_of(refund_id=refund_id))
 
 
 def _only_here(refund: GatewayRefund, there: RemoteRefund | None, scope: Scope) -> Judgement:
