@@ -57,7 +57,6 @@ LONGEST_FILE_LINES: Final = 450
 LONGEST_FUNCTION_LINES: Final = 60
 LONGER_FILES: Final = {
     "payments/migrations/0004_money_in_and_out.py": "eight tables as Django writes them down, in one step",
-    "tests/payments/test_topups.py": "one sandbox and one order's whole life, told in its order",
 }
 FORBIDDEN_NAMES: Final = {"utils", "helpers", "common", "services", "misc", "signals"}
 NEAR_MONEY: Final = ("wallets", "ledger", "payments")
@@ -197,7 +196,7 @@ def test_deeds_take_no_positional_arguments() -> None:
         if path.split("/")[0] in {"accounts", "payments"}
         and not is_door(path)
         and path.rsplit("/", 1)[-1].removesuffix(".py") in {"registration", "verification", "sign_in", "blocking",
-            "transfers", "merchant_payments", "topups", "webhooks", "bank_accounts", "bank_checks", "withdrawals",
+            "transfers", "merchant_payments", "topups", "webhooks", "bank_accounts", "withdrawals",
             "payouts", "payout_outcomes"}
         for name, function in functions_of(path)
         if "." not in name and not name.startswith("_") and (function.args.args or function.args.posonlyargs)

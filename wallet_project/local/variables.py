@@ -100,7 +100,10 @@ def settings_of(*, home: Path, port: int, state: State, given: Mapping[str, str]
     """Every setting but the servers' URLs. What the caller chose stands; the rest follows home and port."""
     public_url = f"http://{HOST}:{port}"
     sandbox_url = f"http://{HOST}:{port + 1}"
-    secret_of_webhooks = state.keep("razorpay.webhook_secret", lambda: secrets.token_urlsafe(24))
+    # Two, so that a rotation can be tried on the sandbox's page: the first signs, both are accepted.
+    secrets_of_webhooks = [
+        state.keep(f"razorpay.webhook_secret{place}", lambda: secrets.token_urlsafe(24)) for place in ("", ".next")
+    ]
     ours = {
         "WALLET_DEMO": "1",
         # Nobody waits a minute in front of a demo.
@@ -118,7 +121,7 @@ def settings_of(*, home: Path, port: int, state: State, given: Mapping[str, str]
         "RAZORPAY_CHECKOUT_URL": f"{sandbox_url}/checkout",
         "RAZORPAY_KEY_ID": state.keep("razorpay.key_id", lambda: f"rzp_test_{secrets.token_hex(7)}"),
         "RAZORPAY_KEY_SECRET": state.keep("razorpay.key_secret", lambda: secrets.token_urlsafe(24)),
-        "RAZORPAY_WEBHOOK_SECRETS": secret_of_webhooks,
+        "RAZORPAY_WEBHOOK_SECRETS": ",".join(secrets_of_webhooks),
         "EMAIL_URL": "inbox:",
         "SMS_URL": "inbox:",
         "STATIC_ROOT": str(home / "static"),
