@@ -30,7 +30,7 @@ _LONGEST_NAME: Final = 100
 Validation = BankAccount.Validation
 
 
-def is_definite(*, error: GatewayError) -> bool:
+def is_definite(error: GatewayError) -> bool:
     """Whether the gateway understood this very request and said no, now and for ever."""
     return isinstance(error, GatewayRefused) and error.http_status not in _NOT_ABOUT_THE_REQUEST
 
@@ -51,7 +51,7 @@ def make_known(*, account: BankAccount) -> str:
             holder_name=account.holder_name, ifsc=account.ifsc, account_number=number, reference=account.public_id
         )
     except GatewayError as error:
-        if is_definite(error=error) and not isinstance(error, NotOffered):
+        if is_definite(error) and not isinstance(error, NotOffered):
             BankAccount.objects.filter(pk=account.pk).update(validation=Validation.INVALID, check_at=None)
             log.warning("bank_account.refused", account=account.public_id, http_status=error.http_status)
         raise
@@ -101,7 +101,7 @@ def _check_claimed(account: BankAccount, now: datetime) -> bool:
     except GatewayError as error:
         log.warning("bank_account.not_checked", account=account.public_id, http_status=error.http_status)
         # A bank that does not say is not one that says no: the account stays as good as any that nobody asked about.
-        if is_definite(error=error) or is_overdue(since=account.created_at, now=now):
+        if is_definite(error) or is_overdue(since=account.created_at, now=now):
             BankAccount.objects.filter(pk=account.pk, removed_at=None).update(check_at=None)
     except Exception:
         # One row that cannot be worked on must not keep the others from it; it comes again, and is heard of again.

@@ -157,7 +157,7 @@ def _send(payout: Payout, now: datetime) -> None:
         known_as = make_known(account=payout.bank_account)
     except GatewayError as error:
         # Nothing can have been sent to an account that the gateway did not know.
-        if not is_definite(error=error) or payout.sends:
+        if not is_definite(error) or payout.sends:
             raise
         fail_unaccepted(payout=payout, code="gateway_refused", reason=_reason_of(error), now=now)
         return
@@ -178,7 +178,7 @@ def _send(payout: Payout, now: datetime) -> None:
             narration=NARRATION,
         )
     except GatewayError as error:
-        if not is_definite(error=error):
+        if not is_definite(error):
             raise
         remote = None
         if payout.sends or not isinstance(error, NotOffered):

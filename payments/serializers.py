@@ -105,7 +105,7 @@ class BankAccountListRequest(serializers.Serializer[None]):
     cursor = Text(required=False, allow_blank=True)
 
 
-class BankAccountAnswer(serializers.Serializer[BankAccount]):
+class BankAccountAnswer(serializers.Serializer[Any]):
     """A bank account, masked."""
 
     id = serializers.CharField(source="public_id")
