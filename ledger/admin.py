@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 
-from ledger.models import LedgerEntry, Transaction
+from ledger.models import Hold, LedgerEntry, Transaction
 from wallet_project.kernel.ids import parse_public_id
 from wallet_project.kernel.read_only_admin import FoundByNameAdmin
 from wallets.models import Wallet
@@ -100,5 +100,47 @@ class EntryAdmin(FoundByNameAdmin):
         uuid = parse_public_id(Transaction.PREFIX, term)
         if uuid is not None:
             return queryset.filter(transaction__uuid=uuid)
+        wallets = list(wallets_found_by(term).values_list("pk", flat=True))
+        return queryset.filter(wallet__in=wallets)
+
+
+@admin.register(Hold)
+class HoldAdmin(FoundByNameAdmin):
+    list_display = ("public_id", "owner", "money", "reason", "reference", "status", "created_at", "expires_at")
+    list_filter = ("status",)
+    list_select_related = ("wallet__owner",)
+    search_help_text = "hld_ id; what it is for, as the list shows it; or whose, as among transactions"
+    fields = readonly_fields = (
+        "public_id",
+        "owner",
+        "money",
+        "reason",
+        "reference",
+        "status",
+        "captured_by",
+        "created_at",
+        "expires_at",
+        "ended_at",
+    )
+
+    @admin.display(description="id")
+    def public_id(self, hold: Hold) -> str:
+        return hold.public_id
+
+    @admin.display(description="wallet")
+    def owner(self, hold: Hold) -> str:
+        return party(hold.wallet)
+
+    @admin.display(description="amount")
+    def money(self, hold: Hold) -> str:
+        return hold.money.spelled
+
+    def find(self, queryset: QuerySet[Hold], term: str) -> QuerySet[Hold]:
+        uuid = parse_public_id(Hold.PREFIX, term)
+        if uuid is not None:
+            return queryset.filter(uuid=uuid)
+        named = queryset.filter(reference=term)
+        if named.exists():
+            return named
         wallets = list(wallets_found_by(term).values_list("pk", flat=True))
         return queryset.filter(wallet__in=wallets)
