@@ -58,7 +58,8 @@ def _credit(gateway: str, back: Return) -> str | None:
 def _fields(request: HttpRequest) -> dict[str, str]:
     """What the browser brings, within bounds, and without what PostgreSQL could not look for."""
     fields = request.POST if request.method == "POST" else request.GET
-    return {name: value[:_LONGEST_FIELD].replace("\0", "") for name, value in list(fields.items())[:_MOST_FIELDS]}
+    names = list(fields)[:_MOST_FIELDS]
+    return {name: str(fields.get(name, ""))[:_LONGEST_FIELD].replace("\0", "") for name in names}
 
 
 urlpatterns = [path("payments/<str:gateway>/callback", checkout_callback, name="checkout_callback")]

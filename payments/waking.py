@@ -8,7 +8,6 @@ gone, or frozen, costs the request nothing: the word is dropped and counted, and
 import os
 import queue
 import threading
-from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 import structlog
@@ -21,19 +20,19 @@ MOST_WAITING: Final = 1000
 class Task(Protocol):
     """A Celery task, as far as it is needed here."""
 
-    def apply_async(self, *, kwargs: Mapping[str, Any], retry: bool) -> object: ...
+    def apply_async(self, *, kwargs: dict[str, Any], retry: bool) -> object: ...
 
 
 class Waker:
     """One for each process. Its thread begins with the first word, so after the web server has forked."""
 
     def __init__(self) -> None:
-        self._waiting: queue.Queue[tuple[Task, Mapping[str, Any]]] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[tuple[Task, dict[str, Any]]] = queue.Queue(MOST_WAITING)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._dropped = 0
 
-    def wake(self, task: Task, kwargs: Mapping[str, Any]) -> None:
+    def wake(self, task: Task, kwargs: dict[str, Any]) -> None:
         """Returns at once, always."""
         try:
             self._waiting.put_nowait((task, kwargs))

@@ -19,7 +19,7 @@ from marshmallow.validate import Range
 from psycopg import IsolationLevel
 
 from wallet_project.kernel import logs
-from wallet_project.kernel.environment import env, key_bytes
+from wallet_project.kernel.environment import env, gateway_variables, key_bytes
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -67,6 +67,7 @@ try:
     CODE_PEPPER = env.key_bytes("CODE_PEPPER")
     DATA_KEYS = _data_keys(env.texts("DATA_KEYS"))
     DATA_INDEX_KEY = env.key_bytes("DATA_INDEX_KEY")
+    DEFAULT_GATEWAY: str = env.gateway("WALLET_GATEWAY", default="razorpay")
     RAZORPAY_API_URL: str = env.web_address("RAZORPAY_API_URL", default="https://api.razorpay.com/v1")
     RAZORPAY_CHECKOUT_URL: str = env.web_address("RAZORPAY_CHECKOUT_URL")
     RAZORPAY_KEY_ID: str = env.text("RAZORPAY_KEY_ID")
@@ -87,6 +88,8 @@ try:
     POSTING_WAIT_SECONDS = env.float("WALLET_POSTING_WAIT_SECONDS", default=5.0, validate=Range(0.1, 60))
     ASK_AFTER_SECONDS = env.float("WALLET_ASK_AFTER_SECONDS", default=75.0, validate=Range(1, 3600))
     STOP_WAITING_SECONDS = env.int("WALLET_STOP_WAITING_SECONDS", default=36 * 3600, validate=Range(min=1))
+    # Whether people may take their own top-ups back to where they came from, without asking support.
+    REFUNDS_BY_PERSON = env.bool("WALLET_REFUNDS_BY_PERSON", default=False)
     ADD_ORDER_LIFETIME_SECONDS = env.int("WALLET_ORDER_LIFETIME_SECONDS", default=1800, validate=Range(min=1))
 except environs.EnvError as error:
     raise ImproperlyConfigured(f"Settings: {error}") from error
@@ -307,10 +310,15 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": SWEEP_SECONDS,
         "options": {"expires": SWEEP_SECONDS},
     },
+    "payments.sweep_refunds": {
+        "task": "payments.sweep_refunds",
+        "schedule": SWEEP_SECONDS,
+        "options": {"expires": SWEEP_SECONDS},
+    },
     "payments.sweep_open_orders": {
         "task": "payments.sweep_open_orders",
-        "schedule": 30.0,
-        "options": {"expires": 30.0},
+        "schedule": SWEEP_SECONDS,
+        "options": {"expires": SWEEP_SECONDS},
     },
     "payments.sweep_disputes": {
         "task": "payments.sweep_disputes",
@@ -379,6 +387,8 @@ if SMS_URL and not SMS_URL.startswith("inbox:"):
             "SMS_URL must be twilio://SID:TOKEN@HOST/?from=NUMBER (or inbox: locally, or empty)."
         )
 
+# Any other gateway's own variables begin with its name; it reads them itself, strictly, before its first use.
+GATEWAY_VARIABLES = gateway_variables()
 GATEWAY_CONNECT_TIMEOUT_SECONDS = 3.0
 GATEWAY_READ_TIMEOUT_SECONDS = 10.0
 

@@ -2,16 +2,21 @@
 
 from typing import Final
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from payments.gateways.base import Gateway
 from payments.gateways.razorpay import Razorpay
+from payments.gateways.stripe import Stripe
 
 GATEWAYS: Final[dict[str, type[Gateway]]] = {
     Razorpay.name: Razorpay,
+    Stripe.name: Stripe,
 }
 # Where new top-ups and withdrawals go.
-DEFAULT: Final = Razorpay.name
+DEFAULT: Final[str] = settings.DEFAULT_GATEWAY
+if DEFAULT not in GATEWAYS:
+    raise ImproperlyConfigured(f"WALLET_GATEWAY must be one of: {', '.join(GATEWAYS)}.")
 
 _known: Final[dict[str, Gateway]] = {}
 

@@ -28,8 +28,8 @@ from payments.gateways.base import (
     RemoteSettledItem,
     RemoteValidation,
     Return,
-    word,
 )
+from payments.gateways.documents import word
 from payments.gateways.http import HttpClient, Told
 
 _REFUND_KEY: Final = "X-Refund-Idempotency"

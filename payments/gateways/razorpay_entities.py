@@ -19,11 +19,8 @@ from payments.gateways.base import (
     RemoteRefund,
     RemoteSettledItem,
     RemoteValidation,
-    moment,
-    whole,
-    whole_or_none,
-    word,
 )
+from payments.gateways.documents import inner, moment, text, whole, whole_or_none, word
 from payments.gateways.http import readable
 
 log = structlog.get_logger("payments.razorpay")
@@ -69,21 +66,21 @@ _VALIDATION_STATES: Final[Mapping[str, Literal["ASKED", "VALID", "INVALID"]]] = 
 def order_of(document: _Document) -> RemoteOrder:
     with readable("order"):
         return RemoteOrder(
-            id=_id(document),
+            id=text(document, "id"),
             amount_minor=whole(document, "amount"),
-            currency=_currency(document),
+            currency=text(document, "currency"),
             receipt=word(document, "receipt"),
         )
 
 
 def payment_of(document: _Document) -> RemotePayment:
     with readable("payment"):
-        acquirer = _inner(document, "acquirer_data")
+        acquirer = inner(document, "acquirer_data")
         return RemotePayment(
-            id=_id(document),
+            id=text(document, "id"),
             order_id=word(document, "order_id"),
             amount_minor=whole(document, "amount"),
-            currency=_currency(document),
+            currency=text(document, "currency"),
             status=word(document, "status"),
             method=word(document, "method"),
             refunded_minor=whole_or_none(document, "amount_refunded") or 0,
@@ -99,16 +96,16 @@ def payment_of(document: _Document) -> RemotePayment:
 def refund_of(document: _Document) -> RemoteRefund:
     with readable("refund"):
         status = word(document, "status")
-        acquirer = _inner(document, "acquirer_data")
+        acquirer = inner(document, "acquirer_data")
         return RemoteRefund(
-            id=_id(document),
+            id=text(document, "id"),
             payment_id=word(document, "payment_id"),
             amount_minor=whole(document, "amount"),
-            currency=_currency(document),
-            state=_REFUND_STATES.get(status) or _undecided("refund", status, "PENDING"),
+            currency=text(document, "currency"),
+            state=_state("refund", status, _REFUND_STATES, "PENDING"),
             status=status,
             reference=word(acquirer, "arn") or word(acquirer, "rrn"),
-            key=word(_inner(document, "notes"), KEY_NOTE),
+            key=word(inner(document, "notes"), KEY_NOTE),
             reason=word(document, "error_description") or word(document, "error_reason"),
             created_at=moment(document, "created_at"),
         )
@@ -118,14 +115,14 @@ def payout_of(document: _Document) -> RemotePayout:
     """A status that nobody knows decides nothing: it counts as on its way."""
     with readable("payout"):
         status = word(document, "status")
-        state = _PAYOUT_STATES.get(status) or _undecided("payout", status, "PROCESSING")
-        details = _inner(document, "status_details") or _inner(document, "error")
+        state = _state("payout", status, _PAYOUT_STATES, "PROCESSING")
+        details = inner(document, "status_details") or inner(document, "error")
         is_charged = state in ("PROCESSED", "REVERSED")
         return RemotePayout(
-            id=_id(document),
+            id=text(document, "id"),
             reference=word(document, "reference_id"),
             amount_minor=whole(document, "amount"),
-            currency=_currency(document),
+            currency=text(document, "currency"),
             state=state,
             status=status,
             utr=word(document, "utr"),
@@ -139,10 +136,10 @@ def payout_of(document: _Document) -> RemotePayout:
 def validation_of(document: _Document) -> RemoteValidation:
     """`status` says whether the bank has answered, `results` what."""
     with readable("validation"):
-        results = _inner(document, "results") or _inner(document, "validation_results")
+        results = inner(document, "results") or inner(document, "validation_results")
         answered = word(document, "status") == "completed"
         return RemoteValidation(
-            id=_id(document),
+            id=text(document, "id"),
             state=_VALIDATION_STATES.get(word(results, "account_status"), "INVALID") if answered else "ASKED",
             registered_name=word(results, "registered_name"),
         )
@@ -152,11 +149,11 @@ def dispute_of(document: _Document) -> RemoteDispute:
     with readable("dispute"):
         status = word(document, "status")
         return RemoteDispute(
-            id=_id(document),
+            id=text(document, "id"),
             payment_id=word(document, "payment_id"),
             amount_minor=whole(document, "amount"),
-            currency=_currency(document),
-            state=_DISPUTE_STATES.get(status) or _undecided("dispute", status, "OPEN"),
+            currency=text(document, "currency"),
+            state=_state("dispute", status, _DISPUTE_STATES, "OPEN"),
             reason=word(document, "reason_code"),
             deducted_minor=whole_or_none(document, "amount_deducted") or 0,
             respond_by=moment(document, "respond_by"),
@@ -169,17 +166,18 @@ def settled_item_of(document: _Document) -> RemoteSettledItem:
         settled_at = moment(document, "settled_at")
         if settled_at is None:
             raise ValueError("settled_at")
+        kind, entity_id = word(document, "type"), text(document, "entity_id")
         return RemoteSettledItem(
             settlement_id=word(document, "settlement_id"),
-            entity_id=_text(document, "entity_id"),
-            kind=word(document, "type"),
+            entity_id=entity_id,
+            kind=kind,
             debit_minor=whole_or_none(document, "debit") or 0,
             credit_minor=whole_or_none(document, "credit") or 0,
             amount_minor=whole(document, "amount"),
             fee_minor=whole_or_none(document, "fee") or 0,
             tax_minor=whole_or_none(document, "tax") or 0,
-            currency=_currency(document),
-            payment_id=word(document, "payment_id"),
+            currency=text(document, "currency"),
+            payment_id=word(document, "payment_id") or (entity_id if kind == "payment" else ""),
             utr=word(document, "settlement_utr"),
             settled_at=settled_at,
             dispute_id=word(document, "dispute_id"),
@@ -258,27 +256,8 @@ _READERS: Final = (
 )
 
 
-def _id(document: _Document) -> str:
-    return _text(document, "id")
-
-
-def _currency(document: _Document) -> str:
-    return _text(document, "currency")
-
-
-def _text(document: _Document, name: str) -> str:
-    text = word(document, name)
-    if not text:
-        raise ValueError(name)
-    return text
-
-
-def _inner(document: _Document, name: str) -> _Document:
-    """An object inside; empty ones come as `[]` or null."""
-    inner = document.get(name)
-    return inner if isinstance(inner, dict) else {}
-
-
-def _undecided(kind: str, status: str, state: _State) -> _State:
-    log.error("gateway.status_unknown", gateway="razorpay", kind=kind, status=status[:40])
-    return state
+def _state(kind: str, status: str, states: Mapping[str, _State], otherwise: _State) -> _State:
+    """A word that nobody knows decides nothing, and somebody hears of it."""
+    if status not in states:
+        log.error("gateway.status_unknown", gateway="razorpay", kind=kind, status=status[:40])
+    return states.get(status, otherwise)

@@ -56,6 +56,7 @@ MALFORMED: Final = (
     ("RAZORPAY_KEY_ID", ""),
     ("RAZORPAY_KEY_SECRET", ""),
     ("RAZORPAY_WEBHOOK_SECRETS", "one,,two"),
+    ("WALLET_GATEWAY", "paypal"),
     ("RAZORPAYX_ACCOUNT_NUMBER", "2323 2300 0000 0001"),
     ("EMAIL_URL", "mail.example.com"),
     ("EMAIL_URL", "inbox:"),
@@ -69,6 +70,7 @@ MALFORMED: Final = (
     ("WALLET_ORDER_LIFETIME_SECONDS", "0"),
     ("WALLET_ASK_AFTER_SECONDS", "soon"),
     ("WALLET_STOP_WAITING_SECONDS", "0"),
+    ("WALLET_REFUNDS_BY_PERSON", "perhaps"),
     ("WALLET_POSTING_WAIT_SECONDS", "soon"),
 )
 

@@ -6,14 +6,21 @@ How a setting's text becomes its value: strictly, and with a message that never 
 
 import base64
 import binascii
+import os
 import re
 import zoneinfo
+from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import dj_database_url
 import environs
 
 env = environs.Env()
+
+_GATEWAYS: Final = Path(__file__).resolve().parents[2] / "payments" / "gateways"
+# What all gateways stand on.
+_SHARED: Final = {"base", "documents", "http"}
 
 
 @env.parser_for("database")
@@ -84,3 +91,21 @@ def _account_number(value: str) -> str:
     if value and not re.fullmatch(r"[A-Za-z0-9]{5,35}", value):
         raise environs.EnvError("must hold 5 to 35 letters and digits")
     return value
+
+
+@env.parser_for("gateway")
+def _gateway(value: str) -> str:
+    """The name of a file of `payments/gateways`; whether that is a gateway, its registry knows."""
+    if value not in _gateway_files():
+        raise environs.EnvError("must be the name of a payment gateway")
+    return value
+
+
+def gateway_variables() -> dict[str, str]:
+    """The environment's variables that begin with a gateway's name, as PROVIDER_SECRET_KEY would."""
+    prefixes = tuple(f"{name.upper()}_" for name in _gateway_files())
+    return {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
+
+
+def _gateway_files() -> set[str]:
+    return {path.stem for path in _GATEWAYS.glob("[a-z]*.py")} - _SHARED
