@@ -98,6 +98,14 @@ def story(running_wallet: Run) -> Story:
         headers={**signed_in, "Idempotency-Key": "log-broken", "Content-Type": "application/json"},
     )  # fmt: skip
 
+    number = f"7{secrets.randbelow(10**11):011d}"
+    story.private["bank account number"] = number
+    kept = {"holder_name": "Asha Rao", "ifsc": "HDFC0001234", "account_number": number}
+    account = story.api("POST", "/bank-accounts", json=kept, headers=signed_in)
+    story.api("POST", "/bank-accounts", json={**kept, "ifsc": "wrong"}, headers=signed_in)
+    out = {"bank_account": account["id"], "amount": "10.00"}
+    story.api("POST", "/wallet/withdraw", json=out, headers={**signed_in, "Idempotency-Key": "log-withdraw"})
+
     body = json.dumps({"event": "payment.captured", "payload": {"email": asha, "contact": ravi}}).encode()
     signature = hmac.new(running_wallet.env["RAZORPAY_WEBHOOK_SECRETS"].encode(), body, hashlib.sha256).hexdigest()
     story.private["webhook's signature"] = signature

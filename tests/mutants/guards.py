@@ -16,6 +16,8 @@ LOCKS: Final = "tests/races/test_locks.py"
 RACES: Final = "tests/races/test_postings_at_once.py"
 TOPUPS: Final = "tests/payments/test_topups.py"
 WEBHOOKS: Final = "tests/payments/test_webhooks.py"
+PAYOUTS: Final = "tests/payments/test_payouts.py"
+DOUBTS: Final = "tests/payments/test_payout_doubts.py"
 
 HOLDS: Final = "tests/ledger/test_holds.py"
 HOLD_RACES: Final = "tests/races/test_holds_at_once.py"
@@ -290,5 +292,37 @@ MUTANTS: Final = (
             ),
         ),
         (f"{IMMUTABLE}::test_nothing_of_the_ledger_is_changed_by_the_owner",),
+    ),
+    Mutant(
+        "the one key of a payout",
+        (Edit("payments/payouts.py", "key=payout.key,\n", 'key=f"{payout.key}-{payout.sends}",\n'),),
+        (f"{PAYOUTS}::test_a_payout_whose_answers_were_lost_is_made_once_and_found_again",),
+    ),
+    Mutant(
+        "looking for a payout before its money comes back",
+        (
+            Edit(
+                "payments/payouts.py",
+                "            remote = gateway.find_payout(reference=payout.key)\n",
+                "            remote = None\n",
+            ),
+        ),
+        (f"{DOUBTS}::test_a_no_after_an_answer_that_was_lost_is_not_believed_where_the_payout_is_there",),
+    ),
+    Mutant(
+        "the wait for a payout's other tries",
+        (
+            Edit(
+                "payments/payouts.py",
+                "if remote is None and payout.sent_at is not None and now <",
+                "if False and now <",
+            ),
+        ),
+        (f"{DOUBTS}::test_a_no_while_an_earlier_try_may_still_be_on_its_way_is_asked_for_again",),
+    ),
+    Mutant(
+        "the comparison of a payout with what was asked for",
+        (Edit("payments/payouts.py", "    if same_money and same_payout:\n", "    if True:\n"),),
+        (f"{DOUBTS}::test_a_payout_that_is_not_as_we_asked_for_it_is_a_case_and_decides_nothing",),
     ),
 )

@@ -40,6 +40,10 @@ def test_every_call_of_the_contract_is_documented(schema: dict[str, Any]) -> Non
         "POST /wallet/transfer",
         "POST /wallet/pay",
         "GET /wallet/payee",
+        "POST /wallet/withdraw",
+        "GET /bank-accounts",
+        "POST /bank-accounts",
+        "DELETE /bank-accounts/{id}",
         "GET /transactions",
         "GET /transactions/{id}",
         "POST /webhooks/razorpay",
@@ -60,7 +64,7 @@ def test_problems_are_problem_documents_and_their_codes_are_named(schema: dict[s
 
 
 def test_money_calls_name_their_key_and_its_problems(schema: dict[str, Any]) -> None:
-    for name in ("POST /wallet/transfer", "POST /wallet/pay", "POST /wallet/add"):
+    for name in ("POST /wallet/transfer", "POST /wallet/pay", "POST /wallet/add", "POST /wallet/withdraw"):
         operation = operations(schema)[name]
         headers = {given["name"]: given for given in operation["parameters"] if given["in"] == "header"}
         assert headers["Idempotency-Key"]["required"]
