@@ -72,6 +72,12 @@ def explain(*, gateway: str, items: Sequence[RemoteSettledItem], now: datetime) 
             yield _explain_adjustment(gateway, item, disputes, now)
 
 
+def brought_as_read(attempt: PaymentAttempt) -> Transaction | None:
+    """`brought_by`, without another question where `credited_by` and `parked__transaction` were read with it."""
+    parked = getattr(attempt, "parked", None)
+    return attempt.credited_by or (None if parked is None else parked.transaction)
+
+
 def _ids(items: Iterable[RemoteSettledItem], kind: str) -> list[str]:
     return [item.entity_id for item in items if item.kind == kind]
 
@@ -94,7 +100,7 @@ def _disputes_of(gateway: str, items: Sequence[RemoteSettledItem]) -> dict[str, 
 
 
 def _explain_payment(item: RemoteSettledItem, attempt: PaymentAttempt | None, now: datetime) -> Explained | Unexplained:
-    add = None if attempt is None else brought_by(attempt)
+    add = None if attempt is None else brought_as_read(attempt)
     if attempt is not None and add is None:
         # Its capture was not heard of yet.
         settle_order(order=attempt.order, now=now)

@@ -12,6 +12,7 @@ from payments.gateways.base import RemotePayment
 from payments.models import Case, GatewayOrder, PaymentAttempt
 from payments.reconciling.comparing import BATCH, unless_unknown
 from payments.reconciling.findings import NOTHING, ON_ITS_WAY, Difference, Judgement, Scope
+from payments.settled_items import brought_as_read
 
 CAPTURED: Final = "Payments captured"
 
@@ -107,9 +108,7 @@ def _attempts(scope: Scope) -> QuerySet[PaymentAttempt]:
 
 
 def _known(attempt: PaymentAttempt) -> KnownPayment:
-    parked = getattr(attempt, "parked", None)
-    brought = attempt.credited_by or (None if parked is None else parked.transaction)
-    return KnownPayment(order=attempt.order, attempt=attempt, brought=brought)
+    return KnownPayment(order=attempt.order, attempt=attempt, brought=brought_as_read(attempt))
 
 
 def _ask(order_id: str, payment_id: str, scope: Scope) -> RemotePayment | None:

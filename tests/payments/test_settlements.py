@@ -1,6 +1,6 @@
 """Settlements, against a real sandbox process that pays into the bank and reports what it paid."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
@@ -12,6 +12,7 @@ from django.db import connections
 from django.utils import timezone
 
 from ledger.models import Transaction
+from ledger.movements import Group, Outcome
 from ledger.posting import post
 from ledger.system_wallets import Purpose
 from payments import settlements
@@ -20,9 +21,10 @@ from payments.gateways.base import RemoteSettledItem
 from payments.gateways.razorpay import Razorpay
 from payments.models import Case, PaymentAttempt, SettledItem
 from payments.settlements import collect_recent, collect_settlements
+from payments.tasks import sweep_webhook_events
 from tests.ledger.proofs import assert_books_hold
 from tests.payments.cast import holder
-from tests.payments.gateway import client, wallet_speaks_to
+from tests.payments.gateway import client, deliver, letters_about, wallet_speaks_to
 from tests.payments.operating import (
     dispute,
     move_dispute,
@@ -31,23 +33,23 @@ from tests.payments.operating import (
     settle,
     top_up,
 )
-from tests.payments.sandbox_process import Sandbox, merchant_and_sandbox
+from tests.payments.sandbox_process import Merchant, Sandbox, merchant_and_sandbox
 from wallets.models import Wallet
 
 pytestmark = pytest.mark.usefixtures("database")
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with merchant_and_sandbox(tmp_path_factory.mktemp("sandbox")) as (_, sandbox):
-        yield sandbox
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Merchant, Sandbox]]:
+    with merchant_and_sandbox(tmp_path_factory.mktemp("sandbox")) as (merchant, sandbox):
+        yield merchant, sandbox
 
 
 @pytest.fixture
-def sandbox(running: Sandbox, superuser_url: str) -> Iterator[Sandbox]:
+def sandbox(both: tuple[Merchant, Sandbox], superuser_url: str) -> Iterator[Sandbox]:
     """Whatever a test does, the books hold after it, and what is posted is what the gateway paid."""
-    with wallet_speaks_to(client(running.url)):
-        yield running
+    with wallet_speaks_to(client(both[1].url)):
+        yield both[1]
     assert_books_hold(superuser_url)
     posted = SettledItem.objects.filter(transaction__isnull=False).values_list("credit_minor", "debit_minor")
     assert standing(Purpose.BANK) == -Decimal(sum(credit - debit for credit, debit in posted)) / 100
@@ -76,6 +78,10 @@ def effects(payment_id: str) -> list[tuple[str, Decimal]]:
         if clearing in (each.from_wallet_id, each.to_wallet_id):
             found.append((each.type, each.amount if each.to_wallet_id == clearing else -each.amount))
     return found
+
+
+def left_in_clearing(payment_id: str) -> Decimal:
+    return sum((amount for _, amount in effects(payment_id)), Decimal(0))
 
 
 def test_a_settled_payment_returns_its_clearing_to_zero_and_its_fee_and_tax_to_theirs(sandbox: Sandbox) -> None:
@@ -118,7 +124,7 @@ def test_what_is_collected_again_or_at_once_is_posted_once(sandbox: Sandbox) -> 
     assert sum(each.unexplained for each in collected) == 0
     assert collect().posted == 0
     for payment_id in payment_ids:
-        assert sum(amount for _, amount in effects(payment_id)) == 0
+        assert left_in_clearing(payment_id) == 0
 
 
 def test_a_refund_and_a_lost_dispute_leave_the_bank_again(sandbox: Sandbox) -> None:
@@ -134,11 +140,11 @@ def test_a_refund_and_a_lost_dispute_leave_the_bank_again(sandbox: Sandbox) -> N
     assert (collected.posted, collected.unexplained) == (4, 0)
     # 500 less 11.80, 300 less 7.08, and 200 and 300 back.
     assert standing(Purpose.BANK) == before - Decimal("488.20") - Decimal("292.92") + 200 + 300
-    assert sum(amount for _, amount in effects(disputed)) == 0
+    assert left_in_clearing(disputed) == 0
     settled = SettledItem.objects.get(entity_id=refund.refund_id)
     assert settled.transaction is not None
     assert settled.transaction.from_wallet_id == refund.transaction.to_wallet_id
-    assert (settled.transaction.type, settled.transaction.amount) == ("SETTLEMENT", 200)
+    assert (settled.transaction.type, settled.transaction.amount) == ("SETTLEMENT", Decimal(200))
     assert asha.balance == 300
     follow_dispute(gateway="razorpay", dispute_id=dispute_id, now=timezone.now())
     assert collect().posted == 0
@@ -202,7 +208,7 @@ def test_an_item_that_explains_itself_later_is_posted_then_and_its_case_closed(s
     post_refund(refund_id, payment_id, 20_000)
     assert collect().posted == 1
     case.refresh_from_db()
-    assert (case.state, asha.balance) == ("RESOLVED", 300)
+    assert (case.state, asha.balance) == ("RESOLVED", Decimal(300))
     assert SettledItem.objects.get(entity_id=refund_id).transaction is not None
 
 
@@ -240,8 +246,13 @@ def test_more_items_than_one_posting_takes_are_posted_in_several(
         top_up(sandbox, holder(), "100")
     settle(sandbox)
     lists: list[int] = []
+
+    def counting(groups: Sequence[Group], within: Any) -> list[Outcome]:
+        lists.append(len(groups))
+        return post(groups, within=within)
+
     monkeypatch.setattr(settlements, "MOST_ITEMS_AT_ONCE", 2)
-    monkeypatch.setattr(settlements, "post", lambda groups, **named: lists.append(len(groups)) or post(groups, **named))
+    monkeypatch.setattr(settlements, "post", counting)
     assert collect().posted == 5
     assert max(lists) == 2
 
@@ -250,4 +261,26 @@ def test_today_and_yesterday_are_collected(sandbox: Sandbox) -> None:
     payment_id = top_up(sandbox, holder(), "100")
     settle(sandbox)
     collect_recent(now=timezone.now() + timedelta(days=1))
-    assert sum(amount for _, amount in effects(payment_id)) == 0
+    assert left_in_clearing(payment_id) == 0
+
+
+def test_the_news_of_disputes_and_settlements_bring_their_money_whoever_believes_them(
+    sandbox: Sandbox, both: tuple[Merchant, Sandbox]
+) -> None:
+    asha = holder()
+    dispute_id = dispute(sandbox, payment_id := top_up(sandbox, asha, "500"))
+    move_dispute(sandbox, dispute_id, "lost")
+    settlement_id = settle(sandbox)
+    news = [*letters_about(both[0], dispute_id, 2), *letters_about(both[0], settlement_id, 1)]
+    assert {letter.event for letter in news} == {
+        "payment.dispute.created",
+        "payment.dispute.lost",
+        "settlement.processed",
+    }
+    # The last first, and each twice.
+    for letter in [*reversed(news), *news]:
+        assert deliver(letter).status_code == 200
+        sweep_webhook_events()
+    assert asha.get("/wallet/balance").json()["balance"]["amount"] == "0.00"
+    assert [row["type"] for row in asha.get("/transactions").json()["results"]] == ["CHARGEBACK", "ADD"]
+    assert left_in_clearing(payment_id) == 0
