@@ -60,7 +60,7 @@ def apply_outcome(*, payout: Payout, remote: RemotePayout, now: datetime) -> Ver
     Bring a payout to where the gateway says that it is. Safe to run any number of times, at once too.
 
     :returns: `stale` for an answer from before what is known already; `contradiction` where the money is back and the
-        gateway says that it arrived. Nothing was done about either.
+        gateway says that it arrived, or has a payout that was never accepted. Nothing was done about either.
     :raises Refusal: `busy`.
     """
     for _ in range(_MOST_STEPS):
@@ -70,7 +70,8 @@ def apply_outcome(*, payout: Payout, remote: RemotePayout, now: datetime) -> Ver
             return "known"
         step = _next_step(payout, remote)
         if step is None:
-            return "contradiction" if remote.state == State.PROCESSED else "stale"
+            was_accepted = payout.payout_id is not None
+            return "contradiction" if remote.state == State.PROCESSED or not was_accepted else "stale"
         _take(payout, step, remote, now)
     raise RuntimeError(f"Payout {payout.key} does not come to rest.")
 

@@ -137,6 +137,11 @@ def _go_on(payout: Payout, now: datetime) -> None:
         _learn(payout, gateway.payout_of(payout_id=payout.payout_id), now)
         return
     if payout.state not in _UNSENT:
+        # It was given up as never accepted. If the gateway has it after all, somebody must know.
+        give_back_connection()
+        found = gateway.find_payout(reference=payout.key)
+        if found is not None:
+            _learn(payout, found, now)
         return
     key_lives = payout.sent_at is None or now < payout.sent_at + KEY_LIFETIME
     if payout.sends >= SENDS_BEFORE_LOOKING or not key_lives:
@@ -216,8 +221,8 @@ def _learn(payout: Payout, remote: RemotePayout, now: datetime) -> None:
             amount_here_minor=payout.amount_minor,
             amount_there_minor=remote.amount_minor,
             currency=payout.currency,
-            reason=f"It was {payout.state} and its money is back; now the gateway says that it arrived.",
-            suggestion="Ask the gateway and the bank. If it arrived, the person owes what was returned.",
+            reason=f"It was {payout.state} and its money is back; now the gateway has {remote.id}, {remote.status}.",
+            suggestion="Have it cancelled if it can be. If it arrives, the person owes what was returned.",
             now=now,
         )
 

@@ -113,7 +113,17 @@ def test_a_definite_no_brings_the_money_back_once_the_gateway_has_nothing_of_it(
     assert (len(bank.sent), bank.looked_for) == (1, 1)
     sweep_payouts(now=timezone.now() + timedelta(days=1))
     ask(withdrawal)
-    assert (len(bank.sent), asha.balance) == (1, 300)
+    assert (len(bank.sent), asha.balance, cases_of(withdrawal)) == (1, 300, [])
+
+
+def test_a_payout_that_turns_up_after_it_was_given_up_is_a_case_before_it_arrives(bank: Bank) -> None:
+    asha, withdrawal = asha_withdraws()
+    bank.on_send = [REFUSED]
+    ask(withdrawal)
+    bank.has = [{"status": "processing"}]
+    ask(withdrawal)
+    assert cases_of(withdrawal) == ["STATE"]
+    assert_returned(asha, withdrawal, "gateway_refused")
 
 
 def test_a_no_after_an_answer_that_was_lost_is_not_believed_where_the_payout_is_there(bank: Bank) -> None:
