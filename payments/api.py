@@ -18,6 +18,7 @@ from payments.gateways import GATEWAYS
 from payments.idempotency import HEADER, REPLAYED_HEADER, Answer, check_key
 from payments.merchant_payments import pay_merchant, preview_payment
 from payments.payees import find_payee_name
+from payments.refunds import give_back
 from payments.serializers import (
     AddAnswer,
     AddRequest,
@@ -31,10 +32,11 @@ from payments.serializers import (
     PayeeRequest,
     PayRequest,
     QuoteAnswer,
+    RefundRequest,
     TransferRequest,
     WithdrawRequest,
 )
-from payments.tasks import check_bank_account, process_webhook_event, send_payout
+from payments.tasks import check_bank_account, process_webhook_event, send_payout, send_refund
 from payments.topups import add_money, confirm_payment
 from payments.transfers import preview_transfer, send_money
 from payments.waking import wake
@@ -77,7 +79,7 @@ MONEY_PROBLEMS: Final = (*BODY_PROBLEMS, *TOKEN_PROBLEMS, *KEY_PROBLEMS, *KEPT_R
 class MoneyView(APIView):
     """What the doors that move money have in common: the key, the fields, and how an answer leaves."""
 
-    def read(self, form: type[AmountRequest]) -> dict[str, Any]:
+    def read(self, form: type[AmountRequest | RefundRequest]) -> dict[str, Any]:
         """
         The parsed fields. What was not given is left out, so that the deeds' own defaults hold.
 
@@ -174,6 +176,31 @@ class WithdrawView(MoneyView):
         answer = withdraw_money(user=self.person, key=key, now=timezone.now(), **self.read(WithdrawRequest))
         if not answer.code:
             wake(send_payout, transaction_id=answer.transaction)
+        return self.answered(answer)
+
+
+class RefundView(MoneyView):
+    @extend_schema(
+        operation_id="transaction_refund",
+        parameters=[KEY_PARAMETER, WALLET_PARAMETER],
+        request=RefundRequest,
+        responses={
+            201: TransactionAnswer,
+            **problems(*MONEY_PROBLEMS, "refund_exceeds", "not_refundable", "permission_denied"),
+        },
+        tags=["Money"],
+    )
+    def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  (DRF's signature)
+        """
+        Give one of your top-ups back to where it came from, in part or, without an amount, all that is left: a REFUND
+        that debits the wallet at once. If its bank will not have it, `reversed_by` names the transaction that brought
+        the money back. Where the operator leaves refunds to support, `permission_denied`.
+        """
+        key = self.key()
+        given = self.read(RefundRequest)
+        answer = give_back(user=self.person, transaction=id, key=key, now=timezone.now(), **given)
+        if not answer.code:
+            wake(send_refund, transaction_id=answer.transaction)
         return self.answered(answer)
 
 

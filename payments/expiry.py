@@ -1,34 +1,30 @@
 """
 Orders that nobody told us about: asked about on a schedule, and given up when their time is over.
 
-This finds payments whose callback and webhook were lost, and goes on asking for days after an order was given up,
-for the gateway may capture a payment that it had called failed.
+This finds payments whose callback and webhook were lost, and goes on asking for days after an order was given up, for
+the gateway may capture a payment that it had called failed; and after it was paid, for somebody may pay it twice.
 """
 
 import time
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import structlog
 
 from payments.captures import settle_order
 from payments.models import GatewayOrder
-from payments.orders import fail_order, find_at_gateway
+from payments.orders import fail_order, find_at_gateway, next_check
 from wallet_project.kernel.errors import GatewayError, Refusal
 
 log = structlog.get_logger("payments.expiry")
 
 MOST_ORDERS_AT_ONCE: Final = 100
-_FIRST_PAUSE: Final = timedelta(minutes=1)
-_LONGEST_PAUSE: Final = timedelta(hours=6)
-# A payment that failed may still be captured that much later.
-LISTENING: Final = timedelta(days=4)
-_DOUBLINGS: Final = 12
 
 
 def sweep_orders(*, now: datetime, longest_seconds: float = 60.0) -> int:
     """
-    Ask the gateway about the orders that are due. Safe to run twice at once: each order is claimed first.
+    Ask the gateway about the orders that are due. Safe to run twice at once: each order is claimed first, and so put
+    off: one that cannot be worked on does not stop the others.
 
     :param longest_seconds: after that long no further order is begun; the next sweep goes on.
     :returns: how many were asked about.
@@ -44,7 +40,7 @@ def sweep_orders(*, now: datetime, longest_seconds: float = 60.0) -> int:
         if time.monotonic() > until:
             break
         claimed = GatewayOrder.objects.filter(pk=order.pk, check_at=order.check_at).update(
-            check_at=next_check(order, now), checks=order.checks + 1
+            check_at=next_check(order=order, state=order.state, now=now), checks=order.checks + 1
         )
         if not claimed:
             continue
@@ -53,6 +49,8 @@ def sweep_orders(*, now: datetime, longest_seconds: float = 60.0) -> int:
             check_order(order=order, now=now)
         except (GatewayError, Refusal) as error:
             log.warning("order.not_checked", transaction=order.receipt, reason=type(error).__name__)
+        except Exception:
+            log.exception("order.failed_to_check", transaction=order.receipt)
     return asked
 
 
@@ -70,18 +68,6 @@ def check_order(*, order: GatewayOrder, now: datetime) -> None:
     if _is_unpaid(order) and order.expires_at <= now:
         fail_order(order=order, code="order_expired", state=GatewayOrder.State.EXPIRED)
         log.info("order.expired", transaction=order.receipt)
-
-
-def next_check(order: GatewayOrder, now: datetime) -> datetime | None:
-    """
-    Ever rarer, but at the order's expiry in any case; never again once nothing can come any more. An order that is
-    not decided yet is asked about until it is, however long the gateway is away.
-    """
-    doublings = min(order.checks, _DOUBLINGS)
-    at: datetime = now + min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE)
-    if now < order.expires_at:
-        return min(at, order.expires_at)
-    return at if _is_unpaid(order) or at < order.created_at + LISTENING else None
 
 
 def _is_unpaid(order: GatewayOrder) -> bool:

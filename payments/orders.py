@@ -24,6 +24,7 @@ from accounts.actors import system_actor
 from ledger.models import IdempotencyKey, Transaction
 from ledger.movements import Completion, Group, Outcome
 from ledger.posting import post
+from payments.asking import next_ask
 from payments.gateways import DEFAULT, gateway_named
 from payments.gateways.base import Gateway, GatewayRefused, RemoteOrder
 from payments.models import GatewayOrder
@@ -38,7 +39,8 @@ LEASE: Final = timedelta(seconds=45)
 LONGEST_WAIT_SECONDS: Final = 4.0
 _POLL_SECONDS: Final = 0.1
 _RETRY_AFTER_SECONDS: Final = 2
-FIRST_CHECK: Final = timedelta(seconds=60)
+# For how long a payment that failed may still be captured, or another of a paid order turn up.
+LISTENING: Final = timedelta(days=4)
 GATEWAY_ACTOR: Final = "gateway"
 
 
@@ -89,6 +91,9 @@ def checkout_of(*, transaction: int, initiator: int, key: str, lease: UUID, now:
         order = GatewayOrder.objects.select_related("transaction").get(transaction=transaction)
         if order.transaction.status != Transaction.Status.PENDING:
             return Checkout(None, is_fresh=False)
+        if order.order_id is not None:
+            # A sweep found what an earlier request had made and died over.
+            return Checkout(_give_checkout(order, initiator=initiator, key=key), is_fresh=True)
         if _take_lease(order, lease):
             return Checkout(_make(order, initiator=initiator, key=key, lease=lease, now=now), is_fresh=True)
         if time.monotonic() > until:
@@ -110,6 +115,30 @@ def find_at_gateway(order: GatewayOrder) -> bool:
     _check_same(order, remote)
     _note_id(order, remote)
     return True
+
+
+def remote_of(order: GatewayOrder) -> RemoteOrder:
+    """An order whose id is known, as the gateway has it."""
+    assert order.order_id is not None  # noqa: S101  (the caller looked)
+    return RemoteOrder(
+        id=order.order_id, amount_minor=order.amount_minor, currency=order.currency, receipt=order.receipt
+    )
+
+
+def next_check(*, order: GatewayOrder, state: str, now: datetime) -> datetime | None:
+    """
+    When the gateway is next asked, of itself, about an order in this state.
+
+    By schedule, but at its expiry in any case. One that is not decided yet is asked about until it is, however long
+    the gateway is away; one given up for some days more. A paid one a few times: each time when it is four times as
+    old as it was the time before.
+    """
+    at = next_ask(asked=order.checks, now=now)
+    if state in (GatewayOrder.State.NEW, GatewayOrder.State.OPEN):
+        return min(at, order.expires_at) if now < order.expires_at else at
+    if state == GatewayOrder.State.PAID:
+        at = max(next_ask(asked=0, now=now), now + 3 * (now - order.created_at))
+    return at if at < order.created_at + LISTENING else None
 
 
 def fail_order(*, order: GatewayOrder, code: str, state: str) -> None:
@@ -150,12 +179,21 @@ def _make(order: GatewayOrder, *, initiator: int, key: str, lease: UUID, now: da
         log.warning("order.gateway_unavailable", transaction=order.receipt, http_status=error.http_status)
         _end_lease(order, lease)
         raise Refusal("gateway_unavailable", retry_after_seconds=_RETRY_AFTER_SECONDS) from error
-    fields = gateway.checkout_of(remote)
     with transaction.atomic():
-        _note_id(order, remote, check_at=now + FIRST_CHECK)
-        IdempotencyKey.objects.filter(initiator=initiator, key=key, checkout__isnull=True).update(checkout=fields)
-    # As first given: should another request have been here before us after all, its word stands.
-    return IdempotencyKey.objects.values_list("checkout", flat=True).get(initiator=initiator, key=key)
+        _note_id(order, remote, check_at=next_ask(asked=0, now=now))
+        return _give_checkout(order, remote, initiator=initiator, key=key)
+
+
+def _give_checkout(
+    order: GatewayOrder, remote: RemoteOrder | None = None, *, initiator: int, key: str
+) -> dict[str, Any] | None:
+    """As first given: should another request have been here before us after all, its word stands."""
+    if remote is None:
+        remote = remote_of(order)
+    fields = gateway_named(order.gateway).checkout_of(remote)
+    mine = IdempotencyKey.objects.filter(initiator=initiator, key=key)
+    mine.filter(checkout__isnull=True).update(checkout=fields)
+    return mine.values_list("checkout", flat=True).get()
 
 
 def _obtain(gateway: Gateway, order: GatewayOrder, *, is_first: bool) -> RemoteOrder:

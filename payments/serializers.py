@@ -70,6 +70,22 @@ class AddRequest(AmountRequest):
     """How much to add."""
 
 
+class RefundRequest(serializers.Serializer[None]):
+    """How much of a top-up to give back; without an amount, all that is left of it."""
+
+    amount = Text(
+        required=False, allow_null=True, max_length=_LONGEST_TEXT, help_text="Without one: all that is left of it."
+    )
+    currency = Text(required=False, allow_null=True, max_length=_LONGEST_TEXT, default="INR")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.get("amount") is None:
+            return {}
+        amounts = AmountRequest(data=attrs)
+        amounts.is_valid(raise_exception=True)
+        return dict(amounts.validated_data)
+
+
 class CheckoutAnswer(serializers.Serializer[None]):
     provider = serializers.CharField()
     order_id = serializers.CharField()

@@ -10,8 +10,8 @@ from accounts.models import User
 from ledger.models import Transaction
 from payments.captures import settle_order
 from payments.gateways import gateway_named
-from payments.gateways.base import RemoteOrder
 from payments.models import GatewayOrder
+from payments.orders import remote_of
 from wallet_project.kernel.errors import GatewayError, Refusal
 from wallet_project.kernel.ids import parse_public_id
 
@@ -39,11 +39,8 @@ def standing_of(*, user: User, transaction: str, now: datetime) -> Standing | No
     order = _order_of(user, transaction)
     if order is None or order.order_id is None or order.state != GatewayOrder.State.OPEN or order.expires_at <= now:
         return None
-    remote = RemoteOrder(
-        id=order.order_id, amount_minor=order.amount_minor, currency=order.currency, receipt=order.receipt
-    )
     return Standing(
-        checkout_url=gateway_named(order.gateway).checkout_of(remote)["url"],
+        checkout_url=gateway_named(order.gateway).checkout_of(remote_of(order))["url"],
         expires_at=order.expires_at,
         has_failed=order.attempts.filter(status=_FAILED).exists(),
     )
@@ -51,7 +48,8 @@ def standing_of(*, user: User, transaction: str, now: datetime) -> Standing | No
 
 def ask_again(*, user: User, transaction: str, now: datetime) -> None:
     """
-    Ask the gateway about a top-up of this person's that waits, and credit it if it was paid. Safe at any time.
+    Ask the gateway about a top-up of this person's that is not paid, or was given up: whatever was paid meanwhile is
+    credited. Safe at any time.
 
     Where the gateway cannot say, nothing changes: the webhook or the sweep will bring it.
     """
@@ -77,7 +75,7 @@ def return_unpaid(*, user: User, gateway: str, order_id: str, now: datetime) -> 
 
 
 def _ask(order: GatewayOrder, now: datetime) -> None:
-    if order.transaction.status != Transaction.Status.PENDING:
+    if order.transaction.status == Transaction.Status.SUCCESS:
         return
     try:
         settle_order(order=order, now=now)

@@ -6,7 +6,7 @@ from typing import Final
 from celery import shared_task
 from django.utils import timezone
 
-from payments import bank_checks, disputes, payouts, settlements
+from payments import bank_checks, disputes, payouts, refunds, settlements
 from payments.expiry import sweep_orders
 from payments.reconciling import reconciliation
 from payments.webhooks import process_event, waiting_events
@@ -44,6 +44,17 @@ def send_payout(*, transaction_id: int) -> None:
 def sweep_payouts() -> None:
     """Sends what a lost wake-up left behind, and asks about what is on its way."""
     payouts.sweep_payouts(now=timezone.now(), longest_seconds=LONGEST_SWEEP_SECONDS)
+
+
+@shared_task(name="payments.send_refund")
+def send_refund(*, transaction_id: int) -> None:
+    refunds.send_refund(transaction_id=transaction_id, now=timezone.now())
+
+
+@shared_task(name="payments.sweep_refunds")
+def sweep_refunds() -> None:
+    """Sends what a lost wake-up left behind, and asks about what is on its way."""
+    refunds.sweep_refunds(now=timezone.now(), longest_seconds=LONGEST_SWEEP_SECONDS)
 
 
 @shared_task(name="payments.check_bank_account")

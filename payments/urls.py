@@ -11,6 +11,7 @@ urlpatterns = [
     path("wallet/add", api.AddView.as_view()),
     path("wallet/add/confirm", api.ConfirmView.as_view()),
     *[path(f"webhooks/{gateway}", api.webhook_view(gateway).as_view()) for gateway in GATEWAYS],
+    path("transactions/<str:id>/refund", api.RefundView.as_view()),
     path("wallet/withdraw", api.WithdrawView.as_view()),
     path("bank-accounts", api.BankAccountsView.as_view()),
     path("bank-accounts/<str:id>", api.BankAccountView.as_view()),

@@ -21,6 +21,7 @@ from payments.gateways import UnknownGateway, gateway_named
 from payments.gateways.base import News
 from payments.models import Case, GatewayOrder, WebhookEvent
 from payments.payouts import follow_payout
+from payments.refunds import follow_refund
 from payments.settlements import collect_settlements
 from wallet_project.kernel.errors import GatewayError, Refusal
 
@@ -131,6 +132,11 @@ def _follow_payout(event: WebhookEvent, news: News, now: datetime) -> str:
     return "asked"
 
 
+def _follow_refund(event: WebhookEvent, news: News, now: datetime) -> str:
+    follow_refund(gateway=event.gateway, refund_id=news.refund_id, payment_id=news.payment_id, now=now)
+    return "asked"
+
+
 def _follow_dispute(event: WebhookEvent, news: News, now: datetime) -> str:
     follow_dispute(gateway=event.gateway, dispute_id=news.dispute_id, now=now)
     return "asked"
@@ -145,6 +151,7 @@ def _follow_settlement(event: WebhookEvent, news: News, now: datetime) -> str:
 
 _FOLLOWERS: Final[Mapping[str, Callable[[WebhookEvent, News, datetime], str]]] = {
     "order": _follow_order,
+    "refund": _follow_refund,
     "payout": _follow_payout,
     "dispute": _follow_dispute,
     "settlement": _follow_settlement,

@@ -40,6 +40,7 @@ class GatewayRefund(models.Model):
 
     class Meta:
         default_permissions = ("view",)
+        permissions = [("refund_topup", "Can give top-ups back")]
         constraints = [
             models.UniqueConstraint(fields=["gateway", "key"], condition=~Q(key=""), name="refund_key_once"),
             models.UniqueConstraint(fields=["gateway", "refund_id"], name="refund_known_once"),

@@ -36,6 +36,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "recipient_unavailable": (422, "The recipient cannot receive money"),
     "same_wallet": (422, "Sender and recipient are the same"),
     "currency_mismatch": (422, "The currencies differ"),
+    "not_refundable": (422, "This cannot be refunded"),
     "refund_exceeds": (422, "More than is left to be refunded"),
     "bank_account_invalid": (422, "The bank does not know this account"),
     "hold_expired": (422, "The hold is over"),

@@ -109,6 +109,7 @@ def settings_of(*, home: Path, port: int, state: State, given: Mapping[str, str]
         # Nobody waits a minute in front of a demo.
         "WALLET_ASK_AFTER_SECONDS": "6",
         "WALLET_STOP_WAITING_SECONDS": "120",
+        "WALLET_REFUNDS_BY_PERSON": "1",
         "SECRET_KEY": state.keep("secret_key", lambda: secrets.token_urlsafe(48)),
         "ALLOWED_HOSTS": f"{HOST},localhost",
         "TOKEN_SIGNING_KEYS": state.keep(
