@@ -7,10 +7,12 @@ from contextlib import contextmanager, suppress
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from django.test import Client
 
 from payments import gateways
+from payments.gateways.base import Gateway
 from payments.gateways.razorpay import Razorpay
 from tests.payments.sandbox_process import KEY_ID, KEY_SECRET, WEBHOOK_SECRET, Letter, Merchant
 
@@ -29,17 +31,17 @@ def client(url: str, *, read_seconds: float = 10.0, account_number: str = "23232
 
 
 @contextmanager
-def wallet_speaks_to(razorpay: Razorpay) -> Iterator[None]:
-    """While it lasts, this client is the wallet's gateway."""
-    before = gateways._known.get(Razorpay.name)
-    gateways._known[Razorpay.name] = razorpay
+def wallet_speaks_to(gateway: Gateway) -> Iterator[None]:
+    """While it lasts, this client is the wallet's for the gateway of its name."""
+    before = gateways._known.get(gateway.name)
+    gateways._known[gateway.name] = gateway
     try:
         yield
     finally:
         if before is None:
-            del gateways._known[Razorpay.name]
+            del gateways._known[gateway.name]
         else:
-            gateways._known[Razorpay.name] = before
+            gateways._known[gateway.name] = before
 
 
 # In the place of a status: the request is read, and the connection closed without a word.
@@ -47,20 +49,28 @@ HANG_UP: Final = 0
 
 
 class Door:
-    """An HTTP server whose next answers a test writes down: (status, body) or a function that makes one."""
+    """
+    An HTTP server whose next answers a test writes down: (status, body) or a function that makes one.
+
+    Bodies that it is asked with are JSON or forms.
+    """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, Any]] = []
         self.headers: list[Message] = []
+        self.raw: list[bytes] = []
         self.answer: Callable[[str, str, Any], tuple[int, str]] = lambda _method, _path, _body: (200, "{}")
         door = self
 
         class Handler(BaseHTTPRequestHandler):
             def handle_any(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
-                body = json.loads(self.rfile.read(length)) if length else None
-                door.asked.append((self.command, self.path, body))
+                raw = self.rfile.read(length)
+                is_form = "form" in (self.headers.get("Content-Type") or "")
+                body = dict(parse_qsl(raw.decode())) if is_form else json.loads(raw) if raw else None
+                door.raw.append(raw)
                 door.headers.append(self.headers)
+                door.asked.append((self.command, self.path, body))
                 status, text = door.answer(self.command, self.path, body)
                 if status == HANG_UP:
                     self.close_connection = True
