@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db.models import Q, QuerySet
 
 from ledger.models import Transaction
+from ledger.system_wallets import Purpose
 from payments.gateways.base import RemotePayment
 from payments.models import Case, GatewayOrder, PaymentAttempt
 from payments.reconciling.comparing import BATCH, unless_unknown
@@ -15,6 +16,7 @@ from payments.reconciling.findings import NOTHING, ON_ITS_WAY, Difference, Judge
 from payments.settled_items import brought_as_read
 
 CAPTURED: Final = "Payments captured"
+_LONGEST_PENDING: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +52,18 @@ class PaymentBooks:
 
     def of_day(self, scope: Scope, *, after: int) -> list[KnownPayment]:
         """By when their money came in: the gateway may have made the payment on another day."""
-        day = (scope.begin, scope.end)
-        came = Q(credited_by__completed_at__gte=day[0], credited_by__completed_at__lt=day[1]) | Q(
-            parked__transaction__completed_at__gte=day[0], parked__transaction__completed_at__lt=day[1]
-        )
-        return [_known(attempt) for attempt in _attempts(scope).filter(came, pk__gt=after).order_by("pk")[:BATCH]]
+        came = Transaction.objects.filter(
+            type=Transaction.Type.ADD,
+            status=Transaction.Status.SUCCESS,
+            from_wallet__purpose=Purpose.GATEWAY_CLEARING,
+            completed_at__gte=scope.begin,
+            completed_at__lt=scope.end,
+            # Of these two the index knows the second: no ADD is completed that long after it was begun.
+            created_at__gte=scope.begin - _LONGEST_PENDING,
+            created_at__lt=scope.end,
+        ).values("pk")
+        of_day = _attempts(scope).filter(Q(credited_by__in=came) | Q(parked__transaction__in=came), pk__gt=after)
+        return [_known(attempt) for attempt in of_day.order_by("pk")[:BATCH]]
 
     def place(self, here: KnownPayment) -> tuple[int, str]:
         assert here.attempt is not None  # noqa: S101  (`of_day` starts from attempts)
