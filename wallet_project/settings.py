@@ -86,6 +86,13 @@ try:
     )
     SYSTEM_WALLET_SHARDS = env.int("WALLET_SYSTEM_SHARDS", default=8, validate=Range(1, 64))
     POSTING_WAIT_SECONDS = env.float("WALLET_POSTING_WAIT_SECONDS", default=5.0, validate=Range(0.1, 60))
+    # No longer than these: leases and claims are made for the most that a few such waits can take.
+    GATEWAY_CONNECT_TIMEOUT_SECONDS = env.float(
+        "WALLET_GATEWAY_CONNECT_TIMEOUT_SECONDS", default=3.0, validate=Range(0.1, 3)
+    )
+    GATEWAY_READ_TIMEOUT_SECONDS = env.float(
+        "WALLET_GATEWAY_READ_TIMEOUT_SECONDS", default=10.0, validate=Range(0.1, 10)
+    )
     ASK_AFTER_SECONDS = env.float("WALLET_ASK_AFTER_SECONDS", default=75.0, validate=Range(1, 3600))
     STOP_WAITING_SECONDS = env.int("WALLET_STOP_WAITING_SECONDS", default=36 * 3600, validate=Range(min=1))
     # Whether people may take their own top-ups back to where they came from, without asking support.
@@ -389,8 +396,6 @@ if SMS_URL and not SMS_URL.startswith("inbox:"):
 
 # Any other gateway's own variables begin with its name; it reads them itself, strictly, before its first use.
 GATEWAY_VARIABLES = gateway_variables()
-GATEWAY_CONNECT_TIMEOUT_SECONDS = 3.0
-GATEWAY_READ_TIMEOUT_SECONDS = 10.0
 
 LOGGING_CONFIG = None
 logs.configure(level=logging.INFO, stream=sys.stderr)
