@@ -14,8 +14,8 @@ from payments.sandbox.later import put_off
 COMPLETED_AFTER_SECONDS = 1
 # The penny that the real gateway drops into the account.
 AMOUNT_USUAL = 100
-# Account numbers that begin so belong to nobody.
-NOBODYS = "00000"
+# Account numbers that begin so belong to nobody. Nobody types that by chance, as they do zeros.
+NOBODYS = "40404"
 _FIELDS = {"account_number", "fund_account", "amount", "currency", "notes"}
 
 

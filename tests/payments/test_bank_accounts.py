@@ -191,7 +191,7 @@ def test_a_number_that_a_payout_still_needs_is_kept_until_it_was_sent(sandbox: S
 
 def test_an_account_is_made_known_and_its_bank_asked_who_it_belongs_to(sandbox: Sandbox) -> None:
     asha = holder()
-    known, unknown = add(asha, account_number="60100012345"), add(asha, account_number="00000012345")
+    known, unknown = add(asha, account_number="60100012345"), add(asha, account_number="40404012345")
     with wallet_speaks_to(client("http://127.0.0.1:9")):
         sweep_bank_accounts(now=timezone.now())
     assert {row["status"] for row in asha.get("/bank-accounts").json()["results"]} == {"UNCHECKED"}

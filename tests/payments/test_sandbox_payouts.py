@@ -400,7 +400,7 @@ def test_a_wrong_bank_account_is_refused_by_name(sandbox: Sandbox, bank: dict[st
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "name"), [("501001234", "active", "Asha Rao"), ("000001234", "invalid", None)]
+    ("number", "status", "name"), [("501001234", "active", "Asha Rao"), ("404041234", "invalid", None)]
 )
 def test_a_bank_says_after_a_second_whether_it_knows_an_account(
     sandbox: Sandbox, number: str, status: str, name: str | None
