@@ -17,6 +17,7 @@ from payments.captures import settle_order
 from payments.disputes import brought_by, follow_dispute
 from payments.gateways.base import GatewayRefused, RemoteSettledItem
 from payments.models import Case, Dispute, GatewayRefund, PaymentAttempt
+from payments.refunds import follow_refund
 from wallet_project.kernel.money import Money
 
 log = structlog.get_logger("payments.settled_items")
@@ -67,7 +68,7 @@ def explain(*, gateway: str, items: Sequence[RemoteSettledItem], now: datetime) 
         if item.kind == PAYMENT:
             yield _explain_payment(item, attempts.get(item.entity_id), now)
         elif item.kind == REFUND:
-            yield _explain_refund(item, refunds.get(item.entity_id))
+            yield _explain_refund(item, refunds.get(item.entity_id) or _hear_of_refund(gateway, item, now))
         else:
             yield _explain_adjustment(gateway, item, disputes, now)
 
@@ -121,6 +122,15 @@ def _explain_payment(item: RemoteSettledItem, attempt: PaymentAttempt | None, no
         _movement(item, add, Type.FEE, _fees(currency), clearing, item.fee_minor - item.tax_minor),
         _movement(item, add, Type.FEE, system_wallet(Purpose.GST, currency), clearing, item.tax_minor),
     )
+
+
+def _hear_of_refund(gateway: str, item: RemoteSettledItem, now: datetime) -> GatewayRefund | None:
+    """Somebody made it at the gateway, and the news was lost."""
+    try:
+        follow_refund(gateway=gateway, refund_id=item.entity_id, payment_id=item.payment_id, now=now)
+    except GatewayRefused:
+        return None
+    return _refunds_of(gateway, [item.entity_id]).get(item.entity_id)
 
 
 def _explain_refund(item: RemoteSettledItem, refund: GatewayRefund | None) -> Explained | Unexplained:

@@ -1,19 +1,15 @@
 """What banks and the gateway's own staff do at a sandbox: it is told by its operator's doors."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import requests
 from django.utils import timezone
 
-from accounts.actors import system_actor
-from ledger.movements import Group, Movement, Outcome
-from ledger.posting import post
 from payments.captures import settle_order
-from payments.models import GatewayOrder, GatewayRefund, PaymentAttempt
+from payments.models import GatewayOrder, GatewayRefund
+from payments.refunds import follow_refund
 from tests.payments.cast import Holder
 from tests.payments.sandbox_process import Sandbox, returned
-from wallet_project.kernel.money import Money
 
 
 def operate(sandbox: Sandbox, path: str, **fields: Any) -> dict[str, Any]:
@@ -55,34 +51,7 @@ def refund_at_dashboard(sandbox: Sandbox, payment_id: str, paise: int) -> str:
     return refund_id
 
 
-def post_refund(refund_id: str, payment_id: str, paise: int) -> GatewayRefund:
-    """The ledger's side of a refund that has happened at the gateway."""
-    attempt = PaymentAttempt.objects.select_related("credited_by").get(payment_id=payment_id)
-    credited = attempt.credited_by
-    assert credited is not None
-    assert credited.to_wallet_id is not None
-    movement = Movement(
-        type="REFUND",
-        amount=Money.from_minor(paise, "INR").amount,
-        currency="INR",
-        from_wallet=credited.to_wallet_id,
-        to_wallet=credited.from_wallet_id,
-        reverses=credited.pk,
-        fact=True,
-    )
-
-    def remember(outcomes: Sequence[Outcome]) -> None:
-        GatewayRefund.objects.create(
-            transaction_id=outcomes[0].transactions[0],
-            attempt=attempt,
-            gateway="razorpay",
-            refund_id=refund_id,
-            amount_minor=paise,
-            currency="INR",
-            state=GatewayRefund.State.PROCESSED,
-            status="processed",
-            created_at=timezone.now(),
-        )
-
-    post([Group(initiator=system_actor("gateway").pk, movements=(movement,))], within=remember)
+def hear_of_refund(refund_id: str, payment_id: str) -> GatewayRefund:
+    """The news of a refund comes after all."""
+    follow_refund(gateway="razorpay", refund_id=refund_id, payment_id=payment_id, now=timezone.now())
     return GatewayRefund.objects.get(refund_id=refund_id)

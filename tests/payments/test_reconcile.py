@@ -18,20 +18,21 @@ from payments.captures import settle_order
 from payments.disputes import follow_dispute
 from payments.gateways.base import RemotePayment
 from payments.gateways.razorpay import Razorpay
-from payments.models import Case, GatewayOrder, PaymentAttempt, Reconciliation, SettledItem
+from payments.models import Case, GatewayOrder, GatewayRefund, PaymentAttempt, Reconciliation, SettledItem
 from payments.payouts import ask_about_payout
 from payments.reconciling import comparing, disputes, payments, payouts, refunds, settlements
 from payments.reconciling.findings import Difference
 from payments.reconciling.reconciliation import Verdict, reconcile, reconcile_lately
+from payments.refunds import ask_about_refund
 from payments.settlements import collect_settlements
 from tests.ledger.proofs import assert_books_hold
 from tests.payments.cast import holder
 from tests.payments.gateway import client, wallet_speaks_to
 from tests.payments.operating import (
     dispute,
+    hear_of_refund,
     move_dispute,
     operate,
-    post_refund,
     refund_at_dashboard,
     settle,
     top_up,
@@ -147,7 +148,7 @@ def test_a_clean_day_has_no_difference_and_both_books_have_equal_sums(
     asha, ravi = holder(), holder("Ravi Kumar")
     refunded, lost, won = (top_up(sandbox, asha, amount) for amount in ("500", "300", "200"))
     top_up(sandbox, ravi, "1000")
-    post_refund(refund_at_dashboard(sandbox, refunded, 20_000), refunded, 20_000)
+    hear_of_refund(refund_at_dashboard(sandbox, refunded, 20_000), refunded)
     for payment_id, end in ((lost, "lost"), (won, "won")):
         move_dispute(sandbox, dispute_id := dispute(sandbox, payment_id), end)
         follow_dispute(gateway="razorpay", dispute_id=dispute_id, now=timezone.now())
@@ -262,10 +263,30 @@ def test_a_refund_at_the_dashboard_is_missing_here_until_it_is_posted(sandbox: S
     found = about(run(), refund_id)
     assert (found.kind, found.there_minor) == ("MISSING_HERE", 20_000)
     assert found.suggestion.startswith("REFUND wallet → gateway_clearing")
-    post_refund(refund_id, payment_id, 20_000)
+    hear_of_refund(refund_id, payment_id)
     assert not mentions(run(), refund_id)
     assert Case.objects.get(subject=refund_id).state == "RESOLVED"
     assert asha.balance == 300
+
+
+def test_two_payments_of_one_order_are_in_both_books_and_so_is_the_refund_of_one(sandbox: Sandbox) -> None:
+    asha = holder()
+    order_id = asha.post("/wallet/add", {"amount": "60"}).json()["checkout"]["order_id"]
+    sandbox.pay(order_id, "twice@razorpay")
+    settle_order(order=GatewayOrder.objects.get(order_id=order_id), now=timezone.now())
+    assert (asha.balance, len(sandbox.payments(order_id))) == (60, 2)
+    refund = GatewayRefund.objects.get(attempt__order__order_id=order_id)
+    ask_about_refund(refund=refund, now=timezone.now())
+    refund.refresh_from_db()
+    assert refund.refund_id is not None
+    operate(sandbox, f"refunds/{refund.refund_id}/process")
+    ask_about_refund(refund=refund, now=timezone.now())
+    settle(sandbox)
+    collect_settlements(gateway="razorpay", date=today(), now=timezone.now())
+    verdict = run()
+    for subject in (refund.refund_id, *(payment["id"] for payment in sandbox.payments(order_id))):
+        assert not mentions(verdict, subject)
+        assert SettledItem.objects.get(entity_id=subject).transaction is not None
 
 
 def test_payouts_that_are_somebody_elses_or_came_back_unheard_differ(sandbox: Sandbox) -> None:

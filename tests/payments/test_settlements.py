@@ -16,10 +16,11 @@ from ledger.movements import Group, Outcome
 from ledger.posting import post
 from ledger.system_wallets import Purpose
 from payments import settlements
+from payments.captures import settle_order
 from payments.disputes import follow_dispute
 from payments.gateways.base import RemoteSettledItem
 from payments.gateways.razorpay import Razorpay
-from payments.models import Case, PaymentAttempt, SettledItem
+from payments.models import Case, GatewayOrder, GatewayRefund, PaymentAttempt, SettledItem
 from payments.settlements import collect_recent, collect_settlements
 from payments.tasks import sweep_webhook_events
 from tests.ledger.proofs import assert_books_hold
@@ -28,7 +29,6 @@ from tests.payments.gateway import client, deliver, letters_about, wallet_speaks
 from tests.payments.operating import (
     dispute,
     move_dispute,
-    post_refund,
     refund_at_dashboard,
     settle,
     top_up,
@@ -130,18 +130,19 @@ def test_what_is_collected_again_or_at_once_is_posted_once(sandbox: Sandbox) -> 
 def test_a_refund_and_a_lost_dispute_leave_the_bank_again(sandbox: Sandbox) -> None:
     asha = holder()
     refunded, disputed = top_up(sandbox, asha, "500"), top_up(sandbox, asha, "300")
-    refund = post_refund(refund_at_dashboard(sandbox, refunded, 20_000), refunded, 20_000)
+    refund_id = refund_at_dashboard(sandbox, refunded, 20_000)
     dispute_id = dispute(sandbox, disputed)
     move_dispute(sandbox, dispute_id, "lost")
     before = standing(Purpose.BANK)
     settle(sandbox)
-    # The loss was not heard of yet: collecting its adjustment asks about it.
+    # Neither was heard of yet: collecting what was settled for them asks about them.
     collected = collect()
     assert (collected.posted, collected.unexplained) == (4, 0)
     # 500 less 11.80, 300 less 7.08, and 200 and 300 back.
     assert standing(Purpose.BANK) == before - Decimal("488.20") - Decimal("292.92") + 200 + 300
     assert left_in_clearing(disputed) == 0
-    settled = SettledItem.objects.get(entity_id=refund.refund_id)
+    settled = SettledItem.objects.get(entity_id=refund_id)
+    refund = GatewayRefund.objects.get(refund_id=refund_id)
     assert settled.transaction is not None
     assert settled.transaction.from_wallet_id == refund.transaction.to_wallet_id
     assert (settled.transaction.type, settled.transaction.amount) == ("SETTLEMENT", Decimal(200))
@@ -199,17 +200,18 @@ def test_items_that_do_not_add_up_are_cases_and_nothing_is_posted_by_guess(sandb
 
 def test_an_item_that_explains_itself_later_is_posted_then_and_its_case_closed(sandbox: Sandbox) -> None:
     asha = holder()
-    payment_id = top_up(sandbox, asha, "500")
-    refund_id = refund_at_dashboard(sandbox, payment_id, 20_000)
+    order_id = asha.post("/wallet/add", {"amount": "500"}).json()["checkout"]["order_id"]
+    sandbox.pay(order_id, "success@razorpay")
+    payment_id = sandbox.payments(order_id)[0]["id"]
     settlement_id = settle(sandbox)
-    assert collect().posted >= 1
-    case = Case.objects.get(kind="MISSING_HERE", subject=f"{settlement_id}/{refund_id}")
+    assert collect().posted == 0
+    case = Case.objects.get(kind="MISSING_HERE", subject=f"{settlement_id}/{payment_id}")
     assert case.state == "OPEN"
-    post_refund(refund_id, payment_id, 20_000)
+    settle_order(order=GatewayOrder.objects.get(order_id=order_id), now=timezone.now())
     assert collect().posted == 1
     case.refresh_from_db()
-    assert (case.state, asha.balance) == ("RESOLVED", Decimal(300))
-    assert SettledItem.objects.get(entity_id=refund_id).transaction is not None
+    assert (case.state, asha.balance) == ("RESOLVED", Decimal(500))
+    assert left_in_clearing(payment_id) == 0
 
 
 def test_an_item_of_a_payment_that_nobody_here_knows_is_a_case(sandbox: Sandbox) -> None:
