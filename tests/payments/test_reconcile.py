@@ -7,6 +7,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -20,7 +21,8 @@ from payments.gateways.base import RemotePayment
 from payments.gateways.razorpay import Razorpay
 from payments.models import Case, GatewayOrder, GatewayRefund, PaymentAttempt, Reconciliation, SettledItem
 from payments.payouts import ask_about_payout
-from payments.reconciling import comparing, disputes, payments, payouts, refunds, settlements
+from payments.reconciling import comparing, disputes, payments, payouts, refunds
+from payments.reconciling import settlements as settled_books
 from payments.reconciling.findings import Difference
 from payments.reconciling.reconciliation import Verdict, reconcile, reconcile_lately
 from payments.refunds import ask_about_refund
@@ -39,6 +41,7 @@ from tests.payments.operating import (
 )
 from tests.payments.sandbox_process import Sandbox, merchant_and_sandbox
 from tests.payments.withdrawing import ask_until, bank_account, payout_of, withdraw
+from wallet_project.celery import app
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -184,7 +187,7 @@ def test_a_clean_day_has_no_difference_and_both_books_have_equal_sums(
     assert run_row.totals["Payments captured"]["INR"]["here_minor"] == 200_000
 
     # In batches of two it is the same verdict.
-    for module in (comparing, disputes, payments, payouts, refunds, settlements):
+    for module in (comparing, disputes, payments, payouts, refunds, settled_books):
         monkeypatch.setattr(module, "BATCH", 2)
     assert run().count == 0
     assert Reconciliation.objects.latest("pk").totals == run_row.totals
@@ -274,7 +277,8 @@ def test_two_payments_of_one_order_are_in_both_books_and_so_is_the_refund_of_one
     order_id = asha.post("/wallet/add", {"amount": "60"}).json()["checkout"]["order_id"]
     sandbox.pay(order_id, "twice@razorpay")
     settle_order(order=GatewayOrder.objects.get(order_id=order_id), now=timezone.now())
-    assert (asha.balance, len(sandbox.payments(order_id))) == (60, 2)
+    assert asha.balance == 60
+    assert len(sandbox.payments(order_id)) == 2
     refund = GatewayRefund.objects.get(attempt__order__order_id=order_id)
     ask_about_refund(refund=refund, now=timezone.now())
     refund.refresh_from_db()
@@ -418,3 +422,18 @@ def test_what_cannot_be_reconciled_is_said(arguments: list[str], says: str) -> N
     with pytest.raises(CommandError, match=says) as refused:
         call_command("reconcile", *arguments)
     assert refused.value.returncode == 2
+
+
+def test_beat_sends_each_task_that_keeps_up_with_the_gateways_books() -> None:
+    schedule: dict[str, Any] = settings.CELERY_BEAT_SCHEDULE
+    for name in ("payments.sweep_disputes", "payments.collect_settlements", "payments.reconcile_lately"):
+        task = schedule[name]["task"]
+        assert task in app.tasks
+        assert app.amqp.router.route({}, task)["queue"].name == "gateway"
+        assert schedule[name]["options"]["expires"] <= 3600
+    night = schedule["payments.reconcile_lately"]["schedule"]
+    assert (night.hour, night.minute, str(app.conf.timezone)) == ({2, 4, 6}, {30}, "Asia/Kolkata")
+    # The broker hands a task to a second worker after that long: it must have ended before.
+    limit = app.tasks["payments.reconcile_lately"].time_limit
+    assert limit is not None
+    assert limit < settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
