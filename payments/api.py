@@ -36,7 +36,7 @@ from payments.serializers import (
     TransferRequest,
     WithdrawRequest,
 )
-from payments.tasks import check_bank_account, process_webhook_event, send_payout, send_refund
+from payments.tasks import check_bank_account, process_webhook_events, send_payout, send_refund
 from payments.topups import add_money, confirm_payment
 from payments.transfers import preview_transfer, send_money
 from payments.waking import wake
@@ -259,7 +259,7 @@ class WebhookView(PublicView):
             gateway=self.gateway, body=request._request.body, headers=request.headers, now=timezone.now()
         )
         if event is not None:
-            wake(process_webhook_event, event_id=event)
+            wake(process_webhook_events, event_id=event)
         return Response({"status": "ok"})
 
 

