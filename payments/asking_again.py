@@ -21,12 +21,14 @@ from payments.models import (
     Case,
     Dispute,
     GatewayOrder,
+    GatewayRefund,
     PaymentAttempt,
     Payout,
     SettledItem,
     WebhookEvent,
 )
 from payments.payouts import ask_about_payout
+from payments.refunds import ask_about_refund
 from payments.settlements import collect_settlements
 from payments.support_queue import Subject, subjects_of
 from payments.webhooks import process_event
@@ -113,6 +115,10 @@ def _ask_about_payout(payout: Payout, now: datetime) -> None:
     ask_about_payout(payout=payout, now=now)
 
 
+def _ask_about_refund(refund: GatewayRefund, now: datetime) -> None:
+    ask_about_refund(refund=refund, now=now)
+
+
 def _ask_about_dispute(dispute: Dispute, now: datetime) -> None:
     follow_dispute(gateway=dispute.gateway, dispute_id=dispute.dispute_id, now=now)
 
@@ -141,6 +147,7 @@ _DEEDS: Final[Mapping[type[Subject], Callable[[Any, datetime], None]]] = {
     GatewayOrder: _ask_about_order,
     PaymentAttempt: _ask_about_payment,
     Payout: _ask_about_payout,
+    GatewayRefund: _ask_about_refund,
     Dispute: _ask_about_dispute,
     SettledItem: _ask_about_settled_item,
     WebhookEvent: _ask_about_event,

@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from payments.admin.asking import AskedAgainAdmin
 from payments.admin.filters import AttemptStatusFilter, DueFilter, GatewayFilter
 from payments.admin.finding import WHOSE, attempts_found_by, orders_found_by
+from payments.admin.giving_back import GivingBackAdmin
 from payments.admin.inlines import Attempts, Disputes, Refunds
 from payments.admin.showing import link_to, link_to_owner, spelled
 from payments.models import GatewayOrder, ParkedPayment, PaymentAttempt
@@ -15,7 +16,7 @@ _SEARCH_HELP = f"txn_ id, an order's or a payment's id at the gateway; {WHOSE}"
 
 
 @admin.register(GatewayOrder)
-class GatewayOrderAdmin(AskedAgainAdmin):
+class GatewayOrderAdmin(GivingBackAdmin):
     list_display = ("receipt", "order_id", "whose", "amount", "state", "created_at", "check_at")
     list_filter = ("state", GatewayFilter, DueFilter)
     list_select_related = ("transaction__to_wallet__owner",)

@@ -6,45 +6,17 @@ from typing import Any
 from django.test import Client
 from django.utils import timezone
 
-from ledger.models import Hold
 from payments.captures import settle_order
 from payments.disputes import follow_dispute
-from payments.models import (
-    BankAccount,
-    Case,
-    Dispute,
-    GatewayOrder,
-    GatewayRefund,
-    ParkedPayment,
-    PaymentAttempt,
-    Payout,
-    Reconciliation,
-    SettledItem,
-    WebhookEvent,
-)
+from payments.models import BankAccount, Dispute, GatewayOrder, GatewayRefund, PaymentAttempt, Payout
 from payments.reconciling.reconciliation import reconcile
+from payments.refunds import ask_about_refund
 from payments.settlements import collect_settlements
 from tests.payments.cast import Holder, holder
 from tests.payments.gateway import deliver, letters_about
 from tests.payments.operating import dispute, settle
 from tests.payments.sandbox_process import Merchant, Sandbox, returned
 from tests.payments.withdrawing import ask_until, bank_account, withdraw
-
-# Whatever payments and holds have rows of.
-SEEN = (
-    BankAccount,
-    Case,
-    Dispute,
-    GatewayOrder,
-    GatewayRefund,
-    Hold,
-    ParkedPayment,
-    PaymentAttempt,
-    Payout,
-    Reconciliation,
-    SettledItem,
-    WebhookEvent,
-)
 
 
 @dataclass(frozen=True)
@@ -78,6 +50,7 @@ def happen(merchant: Merchant, sandbox: Sandbox, **person: Any) -> Story:
     settle_order(order=order, now=timezone.now())
     order.refresh_from_db()
     paid = PaymentAttempt.objects.get(order=order, credited_by__isnull=False)
+    ask_about_refund(refund=GatewayRefund.objects.get(attempt__order=order), now=timezone.now())
     account = bank_account(asha)
     payout = ask_until(withdraw(asha, account), Payout.State.PROCESSED)
     dispute_id = dispute(sandbox, paid.payment_id)
