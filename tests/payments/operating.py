@@ -42,8 +42,13 @@ def settle(sandbox: Sandbox) -> str:
     return str(operate(sandbox, "settle")["settlement"]["id"])
 
 
+def refunds_wait(sandbox: Sandbox) -> None:
+    """From now on each refund waits for somebody to process it, so that no test has to be faster than a bank."""
+    operate(sandbox, "refund-course", course="stay")
+
+
 def refund_at_dashboard(sandbox: Sandbox, payment_id: str, paise: int) -> str:
-    """Somebody gives money back at the gateway, without a word to the wallet. The refund's id; it is processed."""
+    """Somebody gives money back without a word to the wallet, and it is processed (where `refunds_wait`). Its id."""
     answer = sandbox.call("POST", f"/payments/{payment_id}/refund", json={"amount": paise})
     assert answer.status_code == 200, answer.text
     refund_id = str(answer.json()["id"])

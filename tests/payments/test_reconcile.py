@@ -36,6 +36,7 @@ from tests.payments.operating import (
     move_dispute,
     operate,
     refund_at_dashboard,
+    refunds_wait,
     settle,
     top_up,
 )
@@ -49,6 +50,7 @@ pytestmark = pytest.mark.usefixtures("database")
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with merchant_and_sandbox(tmp_path_factory.mktemp("sandbox")) as (_, sandbox):
+        refunds_wait(sandbox)
         yield sandbox
 
 

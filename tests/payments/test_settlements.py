@@ -30,6 +30,7 @@ from tests.payments.operating import (
     dispute,
     move_dispute,
     refund_at_dashboard,
+    refunds_wait,
     settle,
     top_up,
 )
@@ -42,6 +43,7 @@ pytestmark = pytest.mark.usefixtures("database")
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Merchant, Sandbox]]:
     with merchant_and_sandbox(tmp_path_factory.mktemp("sandbox")) as (merchant, sandbox):
+        refunds_wait(sandbox)
         yield merchant, sandbox
 
 
