@@ -180,7 +180,7 @@ def test_a_withdrawal_and_the_removal_of_its_account_at_once_leave_no_payout_wit
             connections.close_all()
 
     with ThreadPoolExecutor(3) as pool:
-        for _ in range(12):
+        for _ in range(6):
             asha = holder(rupees=10)
             account = bank_account(asha)
             taken = [pool.submit(take, asha, account) for _ in range(2)]

@@ -13,6 +13,7 @@ from django.utils import timezone
 from payments.models import Payout
 from payments.payouts import ask_about_payout
 from tests.ledger.proofs import assert_books_hold
+from tests.ledger.verifier import holds
 from tests.payments.cast import Holder
 from tests.payments.sandbox_process import Sandbox
 from wallets.models import Wallet
@@ -102,6 +103,7 @@ def balance_of(purpose: str) -> Decimal:
 def assert_same_books(superuser_url: str, sandbox: Sandbox) -> None:
     """The books hold, and say of payouts what the gateway's say; clearing holds what is on its way and nothing else."""
     assert_books_hold(superuser_url)
+    assert holds()
     with psycopg.connect(superuser_url) as server:
         rows = server.execute(_BOOK).fetchall()
     ours = {status: {"count": count, "total": total} for status, count, total in rows}
