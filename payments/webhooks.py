@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from django.db import connections, router
@@ -109,7 +109,7 @@ def _keep(*, gateway: str, event_id: str, name: str, body: bytes, now: datetime)
     """
     :returns: None if it had been kept before.
     """
-    values = {"gateway": gateway, "event_id": event_id, "name": name, "body": body, "now": now}
+    values: dict[str, Any] = {"gateway": gateway, "event_id": event_id, "name": name, "body": body, "now": now}
     with connections[router.db_for_write(WebhookEvent)].cursor() as cursor:
         cursor.execute(_KEEP, values)
         kept = cursor.fetchone()
