@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import connection
 
 from accounts.models import User
-from ledger.models import LedgerEntry, Transaction
+from ledger.models import Hold, LedgerEntry, Transaction
 from wallet_project.kernel.database import read_prepared
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id, public_id
@@ -219,6 +219,12 @@ def own_entries(*, user: User, pk: int) -> list[SeenEntry]:
         )
         for entry in entries
     ]
+
+
+def reasons_of_holds(*, wallet: Wallet) -> list[str]:
+    """Why some of a wallet's money is held, each reason once."""
+    holds = Hold.objects.filter(wallet=wallet, status=Hold.Status.OPEN)
+    return sorted(set(holds.values_list("reason", flat=True)[:MOST_ROWS]))
 
 
 def _see(user: User, which: str, value: object, wanted: str | None) -> SeenTransaction:

@@ -1,5 +1,6 @@
 """Transactions in people's words: one line of a history, and a receipt."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -11,6 +12,7 @@ from wallet_project.kernel.money import Money
 
 Type = Transaction.Type
 Status = Transaction.Status
+_Words = Mapping[tuple[Type, str], str]
 
 # What people may look for in their history.
 KINDS: Final = [
@@ -19,7 +21,8 @@ KINDS: Final = [
     (Type.PAY, "Shops"),
     (Type.WITHDRAW, "Withdrawals"),
     (Type.REFUND, "Refunds"),
-    (Type.REVERSAL, "Reversals"),
+    (Type.REVERSAL, "Returned money"),
+    (Type.CHARGEBACK, "Disputed payments"),
 ]
 STATES: Final = [(Status.SUCCESS, "Done"), (Status.PENDING, "Waiting"), (Status.FAILED, "Failed")]
 
@@ -34,7 +37,15 @@ _TITLES: Final = {
     (Type.REFUND, "in"): "Refund from {name}",
     (Type.REFUND, "out"): "Refund to {name}",
     (Type.REVERSAL, "in"): "Returned to you",
+    (Type.REVERSAL, "out"): "Returned to {name}",
+    (Type.CHARGEBACK, "out"): "Taken back by a bank",
     (Type.FEE, "out"): "Fee",
+}
+# The same where the other side is no person: what {name} would say of it helps nobody.
+_TITLES_WITHOUT_NAME: Final = {
+    (Type.REFUND, "out"): "Given back to your bank",
+    (Type.REFUND, "in"): "Refund",
+    (Type.REVERSAL, "out"): "Returned",
 }
 _HEADINGS: Final = {
     (Type.ADD, "in"): "Added to your wallet",
@@ -43,6 +54,19 @@ _HEADINGS: Final = {
     (Type.PAY, "out"): "Paid to {name}",
     (Type.PAY, "in"): "Received from {name}",
     (Type.WITHDRAW, "out"): "Withdrawn to your bank",
+    (Type.REFUND, "out"): "Refunded to {name}",
+    (Type.REFUND, "in"): "Refunded by {name}",
+    (Type.REVERSAL, "in"): "Returned to your wallet",
+    (Type.REVERSAL, "out"): "Returned to {name}",
+    (Type.CHARGEBACK, "out"): "Taken back by a bank",
+}
+_HEADINGS_WITHOUT_NAME: Final = {
+    (Type.REFUND, "out"): "Given back to where it came from",
+    (Type.REFUND, "in"): "Refunded to your wallet",
+    (Type.REVERSAL, "out"): "Returned",
+}
+_SENTENCES: Final = {
+    Type.CHARGEBACK: "Whoever paid it in asked their bank for it, and their bank decided for them.",
 }
 _PENDING_HEADINGS: Final = {Type.ADD: "Waiting for your payment", Type.WITHDRAW: "On its way to your bank"}
 _PENDING_SENTENCES: Final = {
@@ -55,6 +79,7 @@ _FAILED_HEADINGS: Final = {
     Type.TRANSFER: "Not sent",
     Type.PAY: "Not paid",
     Type.WITHDRAW: "Not withdrawn",
+    Type.REFUND: "Not given back",
 }
 _REASONS: Final = {
     "insufficient_funds": "There was not enough money to spend.",
@@ -64,12 +89,29 @@ _REASONS: Final = {
     "same_wallet": "That is your own wallet.",
     "currency_mismatch": "Their wallet holds another currency.",
     "order_expired": "It was not paid in time. Nothing was added.",
+    "gateway_refused": "Our payment partner would not take it.",
+    "payout_failed": "The bank could not pay it. The money is back in your wallet.",
+    "bank_account_invalid": "The bank does not know this account. Check its number and add it again.",
+    "refund_exceeds": "That is more than is left of this payment to give back.",
+    "not_refundable": "This cannot be given back here: it was not paid, or its payer's bank has been asked about it.",
+    "hold_expired": "What was set aside for it was set free before.",
 }
+# What an open hold of that reason means for whoever owns the wallet.
+_HOLDS: Final = {
+    "dispute": "A payment that was added here is disputed: its payer has asked their bank to take it back. Until the "
+    "banks have decided, this much cannot be spent.",
+}
+_RELATED: Final = {Type.REFUND: "Refund of", Type.REVERSAL: "What came back"}
 
 
 def reason_of(code: str) -> str:
     """Why money did not move, in a sentence."""
     return _REASONS.get(code) or sentence_of(code)
+
+
+def reason_of_hold(reason: str) -> str:
+    """Why money is in a wallet and cannot be spent, in a sentence."""
+    return _HOLDS.get(reason, "It is set aside and cannot be spent at the moment.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +136,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
+    """:ivar is_id: made of letters and digits that mean nothing to people, who may have to spell it out."""
+
     name: str
     value: str
+    is_id: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,8 +189,8 @@ def line_of(seen: SeenTransaction) -> Line:
 
 def receipt_of(seen: SeenTransaction) -> Receipt:
     key = (Type(seen.type), seen.direction)
-    heading = _HEADINGS.get(key, "{name}").format(name=seen.counterparty_name)
-    sentence, tone, icon = "", "good", "check"
+    heading = _worded(_HEADINGS, _HEADINGS_WITHOUT_NAME, seen)
+    sentence, tone, icon = _SENTENCES.get(key[0], ""), "good", "check"
     if seen.status == Status.PENDING:
         heading = _PENDING_HEADINGS[key[0]]
         sentence, tone, icon = _PENDING_SENTENCES[key[0]], "wait", "clock"
@@ -166,7 +211,10 @@ def receipt_of(seen: SeenTransaction) -> Receipt:
         waiting=seen.status == Status.PENDING,
         related=[
             Fact(name, other)
-            for name, other in (("Returns", seen.reverses), ("Returned by", seen.reversed_by))
+            for name, other in (
+                (_RELATED.get(key[0], "Belongs to"), seen.reverses),
+                ("Came back with", seen.reversed_by),
+            )
             if other is not None
         ],
     )
@@ -176,7 +224,14 @@ def _title_of(seen: SeenTransaction) -> str:
     kind = Type(seen.type)
     if kind == Type.ADD and seen.status != Status.SUCCESS:
         return "Adding money"
-    return _TITLES.get((kind, seen.direction), "{name}").format(name=seen.counterparty_name)
+    return _worded(_TITLES, _TITLES_WITHOUT_NAME, seen)
+
+
+def _worded(named: _Words, nameless: _Words, seen: SeenTransaction) -> str:
+    key = (Type(seen.type), seen.direction)
+    if seen.counterparty_wallet is None and key in nameless:
+        return nameless[key]
+    return named.get(key, "{name}").format(name=seen.counterparty_name)
 
 
 def _icon_of(seen: SeenTransaction) -> str:

@@ -7,10 +7,12 @@ money twice.
 """
 
 import re
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from django import forms
 
+from payments.bank_accounts import label_of
+from payments.models import BankAccount
 from payments.texts import LONGEST_NOTE, LONGEST_ORDER_REFERENCE
 from wallet_project.kernel.ids import new_uuid, parse_public_id, public_id
 from wallet_project.kernel.money import MalformedAmount, Money
@@ -93,6 +95,9 @@ class MoneyForm(forms.Form):
         data = self.as_typed
         if fresh_key or "key" in self.errors:
             data["key"] = new_key()
+        return self.filled(data)
+
+    def filled(self, data: dict[str, str]) -> Self:
         return type(self)(data)
 
     @property
@@ -133,3 +138,86 @@ class PayForm(MoneyForm):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     note = NoteField(label="Note", help_text="The shop sees it too.")
+
+
+class AccountField(forms.ChoiceField):
+    """One of the person's bank accounts. That it is theirs, the deed judges: here it only has to be an id of one."""
+
+    widget = forms.RadioSelect
+
+    def valid_value(self, value: Any) -> bool:
+        return parse_public_id(BankAccount.PREFIX, value) is not None
+
+
+class WithdrawForm(MoneyForm):
+    """:param accounts: those to choose from."""
+
+    bank_account = AccountField(
+        label="To",
+        error_messages={
+            "required": "Choose the account that the money goes to.",
+            "invalid_choice": "Choose one of your bank accounts.",
+        },
+    )
+    amount = AmountField(label="Amount", error_messages={"required": "Write an amount."})
+    wallet = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput, empty_value=None)
+
+    def __init__(self, *args: Any, accounts: list[BankAccount], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.accounts = accounts
+        choices = [(each.public_id, f"{label_of(account=each)} · {each.holder_name}") for each in accounts]
+        cast(AccountField, self.fields["bank_account"]).choices = choices
+
+    def filled(self, data: dict[str, str]) -> Self:
+        return type(self)(data, accounts=self.accounts)
+
+
+class RefundForm(MoneyForm):
+    amount = AmountField(label="Amount", error_messages={"required": "Write an amount."})
+
+
+class NumberField(forms.CharField):
+    """An account number as typed from a passbook: blanks and dashes between its digits mean nothing."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        attrs = {"inputmode": "numeric", "autocomplete": "off", "spellcheck": "false"}
+        super().__init__(max_length=40, widget=forms.TextInput(attrs=attrs), **kwargs)
+
+    def clean(self, value: Any) -> Any:
+        return re.sub(r"[ -]", "", super().clean(value))
+
+
+class BankAccountForm(forms.Form):
+    """The number is typed twice: money sent to a wrong one may not come back."""
+
+    holder_name = forms.CharField(
+        label="Account holder",
+        help_text="The name as your bank has it.",
+        max_length=100,
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+        error_messages={"required": "Write the name as your bank has it."},
+    )
+    ifsc = forms.CharField(
+        label="IFSC",
+        help_text="Eleven characters, like HDFC0001234. It is on your cheque book and in your bank's app.",
+        max_length=40,
+        widget=forms.TextInput(attrs={"autocapitalize": "characters", "autocomplete": "off", "spellcheck": "false"}),
+        error_messages={"required": "Write your branch's IFSC."},
+    )
+    account_number = NumberField(label="Account number", error_messages={"required": "Write the account number."})
+    account_number_again = NumberField(
+        label="Account number again", error_messages={"required": "Write the account number a second time."}
+    )
+
+    def clean_ifsc(self) -> str:
+        return str(self.cleaned_data["ifsc"]).replace(" ", "")
+
+    def clean_account_number_again(self) -> str:
+        again = str(self.cleaned_data["account_number_again"])
+        if again != self.cleaned_data.get("account_number", again):
+            raise forms.ValidationError("The two numbers differ. Look at both once more.")
+        return again
+
+    @property
+    def fields_of_deed(self) -> dict[str, Any]:
+        return {name: value for name, value in self.cleaned_data.items() if name != "account_number_again"}

@@ -4,11 +4,15 @@ from typing import Final
 
 from django.urls import path
 
-from payments import receipt_views, views
+from payments import bank_account_views, history_views, receipt_views, views
+from payments.refund_views import GiveBack
+from payments.withdrawal_views import Withdraw
 
 READ: Final = ["get", "head"]
 
 urlpatterns = [
+    path("", history_views.home, name="home"),
+    path("history", history_views.history, name="history"),
     path("add", views.AddMoney.as_view(), name="add"),
     path("send", views.Send.as_view(), name="send"),
     path("send/review/<str:key>", views.Send.as_view(step="review", http_method_names=READ), name="send_review"),
@@ -16,6 +20,19 @@ urlpatterns = [
     path("pay", views.Pay.as_view(), name="pay"),
     path("pay/review/<str:key>", views.Pay.as_view(step="review", http_method_names=READ), name="pay_review"),
     path("pay/confirm", views.Pay.as_view(step="confirm"), name="pay_confirm"),
+    path("withdraw", Withdraw.as_view(), name="withdraw"),
+    path("withdraw/review/<str:key>", Withdraw.as_view(step="review", http_method_names=READ), name="withdraw_review"),
+    path("withdraw/confirm", Withdraw.as_view(step="confirm"), name="withdraw_confirm"),
+    path("bank-accounts", bank_account_views.bank_accounts, name="bank_accounts"),
+    path("bank-accounts/add", bank_account_views.add, name="bank_account_add"),
+    path("bank-accounts/<str:account>/remove", bank_account_views.remove, name="bank_account_remove"),
     path("receipts/<str:transaction>", receipt_views.receipt, name="receipt"),
     path("receipts/<str:transaction>/check", receipt_views.check, name="receipt_check"),
+    path("receipts/<str:transaction>/refund", GiveBack.as_view(), name="refund"),
+    path(
+        "receipts/<str:transaction>/refund/review/<str:key>",
+        GiveBack.as_view(step="review", http_method_names=READ),
+        name="refund_review",
+    ),
+    path("receipts/<str:transaction>/refund/confirm", GiveBack.as_view(step="confirm"), name="refund_confirm"),
 ]

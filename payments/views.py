@@ -3,12 +3,13 @@ Pages that move money. Each form carries its idempotency key (see `payments.form
 call; what the deed refuses is said next to the field that it is about.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, Literal
 
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views import View
 
@@ -30,10 +31,13 @@ from wallets.queries import balance_of
 UNSURE: Final = {
     "busy": "Too much is going on just now, and we cannot say whether this went through.",
     "idempotency_key_in_progress": "This is still being worked on.",
-    "gateway_unavailable": "Our payment partner cannot be reached just now. Nothing was taken from you.",
+    "gateway_unavailable": "Our payment partner cannot be reached just now. Nothing was taken from you, and nothing is "
+    "lost.",
 }
-_ABOUT_THE_AMOUNT: Final = frozenset({"insufficient_funds", "limit_exceeded", "currency_mismatch"})
-_ABOUT_THE_PAYEE: Final = frozenset({"payee_not_found", "recipient_unavailable", "same_wallet"})
+_ABOUT_THE_AMOUNT: Final = frozenset({"insufficient_funds", "limit_exceeded", "currency_mismatch", "refund_exceeds"})
+_ABOUT_THE_PAYEE: Final = frozenset(
+    {"payee_not_found", "recipient_unavailable", "same_wallet", "bank_account_invalid", "not_found"}
+)
 _WORDS: Final = {
     "insufficient_funds": "You do not have that much to spend.",
     "idempotency_key_reused": "This form was used before, for something else. Look in your history what became of "
@@ -73,11 +77,19 @@ class MoneyPage(View):
         """The one deed call. What it raises is answered by `not_done`."""
         raise NotImplementedError
 
-    def get(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002  (Django's signature)
-        return self.show(self.form_class(initial={"key": new_key()}))
+    @property
+    def place(self) -> tuple[str, ...]:
+        """What its addresses hold besides the page's own words."""
+        return ()
 
-    def post(self, request: HttpRequest) -> HttpResponseBase:
-        form = self.form_class(request.POST)
+    def make_form(self, data: Mapping[str, Any] | None = None, *, initial: dict[str, Any] | None = None) -> MoneyForm:
+        return self.form_class(data, initial=initial)
+
+    def get(self, request: HttpRequest, **_place: str) -> HttpResponse:  # noqa: ARG002  (Django's signature)
+        return self.show(self.make_form(initial={"key": new_key()}))
+
+    def post(self, request: HttpRequest, **_place: str) -> HttpResponseBase:
+        form = self.make_form(request.POST)
         if not form.is_valid():
             if "key" in form.errors:
                 return self.refused(form, "form_outdated", 400)
@@ -92,7 +104,12 @@ class MoneyPage(View):
         if refusal.code in ("blocked", "not_found"):
             raise refusal
         if refusal.code in UNSURE:
-            shown = {"form": form, "deed": self.deed, "given": form.cleaned_data, "sentence": UNSURE[refusal.code]}
+            shown = {
+                "form": form,
+                "again": reverse(self.deed, args=self.place),
+                "given": form.cleaned_data,
+                "sentence": UNSURE[refusal.code],
+            }
             return render(self.request, "payments/unsure.html", shown, status=refusal.status)
         if refusal.code == "invalid":
             shown_again = form.again(fresh_key=False)
@@ -108,11 +125,11 @@ class MoneyPage(View):
             field = "amount"
         elif code in _ABOUT_THE_PAYEE:
             field = self.payee
-        again.add_error(field, self.words.get(code) or _WORDS.get(code) or reason_of(code))
+        again.add_error(field or None, self.words.get(code) or _WORDS.get(code) or reason_of(code))
         return self.show(again, status)
 
     def show(self, form: MoneyForm, status: int = 200) -> HttpResponse:
-        shown = {"form": form, "balance": balance_of(user=self.request.user)}
+        shown = {"form": form, "balance": balance_of(user=self.request.user), "here": self.name}
         return render(self.request, f"payments/{self.name}.html", shown, status=status)
 
 
@@ -152,19 +169,22 @@ class Payment(MoneyPage):
     def pay(self, *, key: str, **fields: Any) -> Answer:
         raise NotImplementedError
 
-    def get(self, request: HttpRequest, key: str = "") -> HttpResponse:
+    @property
+    def page(self) -> str:
+        """Where its drafts belong."""
+        return "/".join((self.name, *self.place))
+
+    def get(self, request: HttpRequest, key: str = "", **place: str) -> HttpResponse:
         if self.step == "confirm":
-            return see_other(self.name)
+            return see_other(self.name, *self.place)
         wanted = key if self.step == "review" else request.GET.get("draft", "")
-        draft = find_draft(request.session, page=self.name, key=wanted)
+        draft = find_draft(request.session, page=self.page, key=wanted)
         if draft is None:
-            return see_other(self.name) if self.step == "review" else super().get(request)
+            return see_other(self.name, *self.place) if self.step == "review" else super().get(request, **place)
         made = receipt_of_draft(draft)
         if made is not None:
             return see_other("receipt", made)
-        return (
-            self.review(self.form_class(draft)) if self.step == "review" else self.show(self.form_class(initial=draft))
-        )
+        return self.review(self.make_form(draft)) if self.step == "review" else self.show(self.make_form(initial=draft))
 
     def review(self, form: MoneyForm) -> HttpResponse:
         if not form.is_valid():
@@ -173,15 +193,24 @@ class Payment(MoneyPage):
             quote = self.preview(**form.fields_of_deed)
         except Refusal as refusal:
             return self.not_done(form, refusal)
-        shown = {"form": form, "given": form.cleaned_data, "payee": form.cleaned_data[self.payee], "quote": quote}
+        shown = {
+            "form": form,
+            "given": form.cleaned_data,
+            "payee": form.cleaned_data.get(self.payee),
+            "quote": quote,
+            **self.more_of_review(form),
+        }
         return render(self.request, f"payments/{self.name}_review.html", shown)
+
+    def more_of_review(self, form: MoneyForm) -> dict[str, Any]:  # noqa: ARG002  (for those who have more)
+        return {}
 
     def act(self, form: MoneyForm) -> HttpResponse:
         key = form.cleaned_data["key"]
         if self.step == "form":
             self.preview(**form.fields_of_deed)
-            keep_draft(self.request.session, page=self.name, draft=form.as_typed)
-            return see_other(f"{self.name}_review", key)
+            keep_draft(self.request.session, page=self.page, draft=form.as_typed)
+            return see_other(f"{self.name}_review", *self.place, key)
         answer = self.pay(key=key, **form.fields_of_deed)
         if answer.code:
             return self.refused(form, answer.code, answer.http_status)

@@ -12,7 +12,8 @@ from tests.payments.cast import holder
 
 pytestmark = pytest.mark.usefixtures("database")
 
-PRIVATE = ["/history", "/send", "/send/confirm", "/pay", "/pay/confirm", "/add", "/receipts/txn_1"]
+MONEY = ["/add", "/send", "/pay", "/withdraw", "/bank-accounts", "/bank-accounts/add"]
+PRIVATE = [*MONEY, "/history", "/send/confirm", "/pay/confirm", "/withdraw/confirm", "/receipts/txn_1"]
 PUBLIC = ["/", "/sign-in", "/register", "/verify"]
 
 
@@ -43,7 +44,7 @@ def test_who_is_blocked_is_signed_out_by_the_next_page() -> None:
     assert "Hello" not in browser.open("/").text
 
 
-@pytest.mark.parametrize("path", ["/", "/history", "/send", "/pay", "/add", "/nowhere", *PUBLIC[1:]])
+@pytest.mark.parametrize("path", ["/", "/history", *MONEY, "/nowhere", *PUBLIC[1:]])
 def test_pages_load_only_from_this_site_and_have_nothing_inline(path: str) -> None:
     for browser in (Browser(holder("Asha Rao", rupees=5).user), Browser()):
         page = browser.open(path)
@@ -75,7 +76,7 @@ def test_a_crash_tells_people_where_to_look_and_nothing_else(monkeypatch: pytest
         raise RuntimeError("secret detail")
 
     browser = Browser(holder("Asha Rao").user)
-    monkeypatch.setattr("ledger.history_views.history_of", crash)
+    monkeypatch.setattr("payments.history_views.history_of", crash)
     page = browser.open("/history")
     assert page.status == 500
     assert "look in your history first" in page.text

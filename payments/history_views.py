@@ -1,4 +1,7 @@
-"""Pages that show people their money: home and history."""
+"""
+Pages that show people their money: home and history. They are here and not in ledger because both begin with what
+waits to be paid.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,15 +9,18 @@ from typing import Final
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.signed_in import SignedInRequest, signed_in
 from ledger.forms import HistoryForm
-from ledger.queries import Filters, history_of
-from ledger.wording import line_of
+from ledger.queries import Filters, history_of, reasons_of_holds
+from ledger.wording import line_of, reason_of_hold
+from payments.standing import waiting_topups
 from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.money import Money
 from wallets.models import Wallet
 from wallets.queries import wallet_of, wallets_of
 
@@ -36,24 +42,27 @@ def home(request: HttpRequest) -> HttpResponseBase:
     """The balance and what happened last; for others, what this is."""
     if request.user.is_authenticated:
         return _own_home(request)
-    return render(request, "ledger/landing.html", {"here": "landing"})
+    return render(request, "payments/landing.html", {"here": "landing"})
 
 
 @signed_in
 def _own_home(request: SignedInRequest) -> HttpResponse:
     wallets = wallets_of(user=request.user)
     if not wallets:
-        return render(request, "ledger/home.html", {"here": "home"})
+        return render(request, "payments/home.html", {"here": "home"})
     wallet = wallet_of(user=request.user, wanted=request.GET.get("wallet"))
     page = history_of(wallet=wallet, limit=LATEST_ROWS)
     shown = {
         "wallet": wallet,
         "tabs": _tabs(wallets, wallet, "home"),
         "lines": [line_of(row) for row in page.rows],
+        "waiting": waiting_topups(wallet=wallet, now=timezone.now()),
+        "held": Money(wallet.held, wallet.currency) if wallet.held else None,
+        "held_because": [reason_of_hold(reason) for reason in reasons_of_holds(wallet=wallet)] if wallet.held else [],
         "history": _address_of("history", wallet) if len(wallets) > 1 else reverse("history"),
         "here": "home",
     }
-    return render(request, "ledger/home.html", shown)
+    return render(request, "payments/home.html", shown)
 
 
 @signed_in
@@ -64,7 +73,7 @@ def history(request: SignedInRequest) -> HttpResponse:
     form = HistoryForm(request.GET)
     shown = {"filters": form, "tabs": _tabs(wallets_of(user=request.user), wallet, "history"), "here": "history"}
     if not form.is_valid():
-        return render(request, "ledger/history.html", shown, status=400)
+        return render(request, "payments/history.html", shown, status=400)
     kept = {name: str(value) for name, value in request.GET.items() if value and name in (*form.fields, "wallet")}
     cursor = request.GET.get("cursor") or None
     try:
@@ -74,13 +83,14 @@ def history(request: SignedInRequest) -> HttpResponse:
         return redirect(f"{reverse('history')}?{urlencode(kept)}")
     shown |= {
         "lines": [line_of(row) for row in page.rows],
+        "waiting": [] if cursor else waiting_topups(wallet=wallet, now=timezone.now()),
         "filtered": form.filters != Filters(),
         "paged": cursor is not None,
         "newest": f"?{urlencode(kept)}",
         "older": f"?{urlencode({**kept, 'cursor': page.next})}" if page.next else "",
         "wallet_id": request.GET.get("wallet", ""),
     }
-    return render(request, "ledger/history.html", shown)
+    return render(request, "payments/history.html", shown)
 
 
 def _tabs(wallets: list[Wallet], current: Wallet, page: str) -> list[Tab]:
