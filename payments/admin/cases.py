@@ -113,17 +113,18 @@ class CaseAdmin(AskedAgainAdmin):
     ) -> HttpResponse:
         case = self.get_object(request, object_id)
         is_open = case is not None and case.state == Case.State.OPEN
+        can_be_asked = is_open and subject_of(cast(Case, case)) is not None
         context = {
             **(extra_context or {}),
             "may_resolve": is_open and self._may_resolve(request),
-            "nothing_to_ask": not is_open or subject_of(case) is None,
+            "nothing_to_ask": not can_be_asked,
         }
         return super().change_view(request, object_id, form_url, context)
 
     def ask(self, row: Case, *, by: User) -> str:
         about, answer = ask_about_case(case=row, by=by, now=timezone.now())
         explained = " That explains the case: it is resolved." if row.state == Case.State.RESOLVED else ""
-        return f"{about._meta.verbose_name.capitalize()} {about}: {told(answer)}{explained}"
+        return f"{str(about._meta.verbose_name).capitalize()} {about}: {told(answer)}{explained}"
 
     def resolve(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The page in between: asks what was done, and closes the case with it."""

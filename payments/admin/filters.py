@@ -56,7 +56,7 @@ class DueFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
         now = timezone.now()
-        conditions = {
+        conditions: dict[str, dict[str, Any]] = {
             "now": {"check_at__lte": now},
             "later": {"check_at__gt": now},
             "never": {"check_at__isnull": True},
@@ -74,5 +74,5 @@ class DifferencesFilter(admin.SimpleListFilter):
         return [("some", "some"), ("none", "none")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
-        conditions = {"some": {"differences__gt": 0}, "none": {"differences": 0}}
+        conditions: dict[str, dict[str, Any]] = {"some": {"differences__gt": 0}, "none": {"differences": 0}}
         return queryset.filter(**conditions.get(self.value() or "", {}))

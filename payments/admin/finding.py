@@ -35,8 +35,8 @@ def orders_found_by(term: str) -> QuerySet[GatewayOrder]:
     if named is not None:
         return orders.filter(named | Q(attempts__credited_by__uuid=parse_public_id(Transaction.PREFIX, term)))
     attempts = PaymentAttempt.objects.all()
-    paid_by = attempts.filter(pk__in=known_as(attempts, payment_id=term)).values_list("order", flat=True)
-    found = [*known_as(orders, order_id=term), *paid_by]
+    paid_by = attempts.filter(pk__in=known_as(attempts, payment_id=term))
+    found = [*known_as(orders, order_id=term), *(attempt.order_id for attempt in paid_by)]
     if found:
         return orders.filter(pk__in=found)
     # With its type the index of what came in can be used: it leaves out others' failed attempts.

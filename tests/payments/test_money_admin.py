@@ -160,10 +160,10 @@ def test_people_and_ids_find_their_rows(story: tuple[Story, Holder]) -> None:
         (ParkedPayment, parked.attempt.payment_id, 1),
         (ParkedPayment, paid.payment_id, 0),
     ]
-    for model in (GatewayOrder, PaymentAttempt, GatewayRefund, Dispute, ParkedPayment):
-        count = 2 if model is PaymentAttempt else 1
-        cases += [(model, term, count) for term in (asha.email, str(order.order_id), add.public_id)]
-        cases += [(model, term, 0) for term in (ravi.email, "order_OfNobody", "x" * 500)]
+    for paid_for in (GatewayOrder, PaymentAttempt, GatewayRefund, Dispute, ParkedPayment):
+        count = 2 if paid_for is PaymentAttempt else 1
+        cases += [(paid_for, term, count) for term in (asha.email, str(order.order_id), add.public_id)]
+        cases += [(paid_for, term, 0) for term in (ravi.email, "order_OfNobody", "x" * 500)]
     cases += [(GatewayOrder, paid.payment_id, 1), (Payout, asha.email, 1), (Payout, ravi.email, 0)]
     for model, term, count in cases:
         answer = browser.get(list_of(model), {"q": term})

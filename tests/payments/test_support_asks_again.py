@@ -1,6 +1,7 @@
 """The button by which support has the gateway asked again, against a real sandbox process."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -86,7 +87,7 @@ def test_a_dispute_ends_as_the_gateway_says_when_support_asks(sandbox: Sandbox) 
     move_dispute(sandbox, dispute_id, "won")
     assert press(staff(SUPPORT_LEAD), row) == "The gateway answered: it was OPEN and is WON now."
     asha.wallet.refresh_from_db()
-    assert (asha.balance, asha.wallet.held) == (500, 0)
+    assert (asha.wallet.balance, asha.wallet.held) == (Decimal(500), Decimal(0))
 
 
 def test_an_event_is_followed_again_even_one_that_was_done(both: tuple[Merchant, Sandbox], sandbox: Sandbox) -> None:
