@@ -39,7 +39,7 @@ from payments.serializers import (
 from payments.tasks import check_bank_account, process_webhook_events, send_payout, send_refund
 from payments.topups import add_money, confirm_payment
 from payments.transfers import preview_transfer, send_money
-from payments.waking import wake
+from payments.waking import wake, wake_together
 from payments.webhooks import receive_event
 from payments.withdrawals import preview_withdrawal, withdraw_money
 from wallet_project.kernel.errors import Refusal
@@ -259,7 +259,7 @@ class WebhookView(PublicView):
             gateway=self.gateway, body=request._request.body, headers=request.headers, now=timezone.now()
         )
         if event is not None:
-            wake(process_webhook_events, event_id=event)
+            wake_together(process_webhook_events, "event_ids", event)
         return Response({"status": "ok"})
 
 

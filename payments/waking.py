@@ -77,6 +77,10 @@ class Waker:
             for words_left, (task, kwargs, count) in _together(words):
                 try:
                     task.apply_async(kwargs=kwargs, retry=False)
+                except TypeError:
+                    # The task takes no such arguments: a bug of ours, which must not hide behind the sweep for long.
+                    log.exception("waking.wrong_arguments")
+                    self._count(count)
                 except Exception as error:
                     # What waits behind one that failed would take as long to fail, and be old news by then.
                     log.warning("waking.broker_unreachable", reason=type(error).__name__)
