@@ -1,17 +1,22 @@
 """What the sweep finds of itself: payments that nobody told of, orders whose time is over, and second payments."""
 
+import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from ledger.models import Transaction
+from payments import expiry
+from payments.captures import settle_order
 from payments.expiry import sweep_orders
 from payments.models import GatewayOrder, PaymentAttempt
 from tests.payments.adding import add, confirm
-from tests.payments.cast import holder
-from tests.payments.gateway import client, wallet_speaks_to
+from tests.payments.cast import holder, new_key
+from tests.payments.gateway import client, open_door, order_document, wallet_speaks_to
 from tests.payments.sandbox_process import Merchant, Sandbox, merchant_and_sandbox, returned
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -75,3 +80,49 @@ def test_an_order_is_asked_about_until_it_is_decided_and_then_four_days_long(san
     sweep_orders(now=long_after + timedelta(hours=13))
     order.refresh_from_db()
     assert (order.state, order.check_at) == ("EXPIRED", None)
+
+
+def test_one_order_that_cannot_be_worked_on_does_not_stop_the_sweep(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asha, ravi = holder(), holder("Ravi Iyer")
+    broken, sound = (add(person)["checkout"]["order_id"] for person in (asha, ravi))
+    for order_id in (broken, sound):
+        sandbox.pay(order_id, "silent@razorpay")
+
+    def trip_over_one(*, order: GatewayOrder, now: datetime) -> None:
+        if order.order_id == broken:
+            raise ZeroDivisionError
+        settle_order(order=order, now=now)
+
+    later = timezone.now() + timedelta(seconds=90)
+    with monkeypatch.context() as patch:
+        patch.setattr(expiry, "settle_order", trip_over_one)
+        sweep_orders(now=later)
+    assert (asha.balance, ravi.balance) == (Decimal(0), Decimal(250))
+    # It was put off, and comes again.
+    sweep_orders(now=later + timedelta(seconds=90))
+    assert asha.balance == 250
+
+
+def test_an_order_that_a_sweep_found_is_answered_by_the_next_request_at_once() -> None:
+    asha, key = holder(), new_key()
+    made: list[str] = []
+
+    def answer(method: str, path: str, body: Any) -> tuple[int, str]:
+        if method == "POST":
+            made.append(body["receipt"])
+        if method == "POST" or path.endswith("/payments"):
+            return 502, "<html>Bad gateway</html>"
+        items = [json.loads(order_document(id="order_Found000000000", amount=25000, receipt=made[0]))]
+        return 200, json.dumps({"entity": "collection", "count": 1, "items": items})
+
+    with open_door() as door, wallet_speaks_to(client(door.url)):
+        door.answer = answer
+        assert asha.post("/wallet/add", {"amount": "250"}, key=key).status_code == 503
+        order = GatewayOrder.objects.get(transaction__to_wallet=asha.wallet)
+        sweep_orders(now=order.expires_at + timedelta(seconds=1))
+        # The sweep noted the order's id, and then could not ask about its payments.
+        first = add(asha, key=key)
+        assert (first["transaction"]["status"], first["checkout"]["order_id"]) == ("PENDING", "order_Found000000000")
+        assert add(asha, key=key) == first
