@@ -1,5 +1,7 @@
 """A worker is woken without anybody waiting for the broker, not even for one that is frozen."""
 
+import ast
+import inspect
 import json
 import os
 import signal
@@ -13,6 +15,7 @@ from typing import Any, Final
 import pytest
 from structlog.testing import capture_logs
 
+from payments import tasks
 from payments.models import WebhookEvent
 from payments.waking import MOST_TOGETHER, MOST_WAITING, Waker, _Word
 from tests.house.sources import CHECKOUT
@@ -149,3 +152,18 @@ def test_a_burst_is_told_to_few_tasks_and_every_word_of_it_to_one() -> None:
     assert [len(numbers) for numbers in lists] == [MOST_TOGETHER, MOST_TOGETHER, 50 - 2 * MOST_TOGETHER]
     assert sorted(number for numbers in lists for number in numbers) == list(range(50))
     assert [kwargs["number"] for kwargs in sleeper.published if "number" in kwargs][:2] == [1, 2]
+
+
+def test_every_door_wakes_a_task_by_arguments_that_it_takes() -> None:
+    """The sweeps would hide a wrong name: everything would still happen, only later."""
+    wakings = 0
+    for path in (CHECKOUT / "payments").glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            name = getattr(getattr(call, "func", None), "id", "")
+            if not isinstance(call, ast.Call) or name not in ("wake", "wake_together"):
+                continue
+            task = getattr(tasks, ast.unparse(call.args[0]).rsplit(".", 1)[-1])
+            given = {keyword.arg for keyword in call.keywords} or {ast.literal_eval(call.args[1])}
+            assert given == set(inspect.signature(task.run).parameters), f"{path.name}: {ast.unparse(call)}"
+            wakings += 1
+    assert wakings >= 5
