@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from ledger.models import Transaction
 from payments import expiry
 from payments.captures import settle_order
 from payments.expiry import sweep_orders
@@ -62,7 +61,8 @@ def test_an_order_not_paid_in_time_fails_and_a_payment_after_that_is_a_new_add(s
         assert (answer["status"], answer["type"]) == ("SUCCESS", "ADD")
         assert answer["id"] != old
     assert asha.balance == 250
-    late = Transaction.objects.get(pk=PaymentAttempt.objects.get(order__order_id=order_id).credited_by_id)
+    late = PaymentAttempt.objects.get(order__order_id=order_id).credited_by
+    assert late is not None
     assert late.metadata == {"order": order_id, "instead_of": old}
     assert asha.get(f"/transactions/{old}").json()["status"] == "FAILED"
 
