@@ -6,6 +6,7 @@ default; `local` is the same settings plus plain HTTP, the demo and the inbox.
 """
 
 import logging
+import os
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -395,7 +396,7 @@ if SMS_URL and not SMS_URL.startswith("inbox:"):
         )
 
 # Any other gateway's own variables begin with its name; it reads them itself, strictly, before its first use.
-GATEWAY_VARIABLES = gateway_variables()
+GATEWAY_VARIABLES = gateway_variables(os.environ)
 
 LOGGING_CONFIG = None
 logs.configure(level=logging.INFO, stream=sys.stderr)

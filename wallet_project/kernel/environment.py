@@ -6,9 +6,9 @@ How a setting's text becomes its value: strictly, and with a message that never 
 
 import base64
 import binascii
-import os
 import re
 import zoneinfo
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -101,10 +101,10 @@ def _gateway(value: str) -> str:
     return value
 
 
-def gateway_variables() -> dict[str, str]:
-    """The environment's variables that begin with a gateway's name, as PROVIDER_SECRET_KEY would."""
+def gateway_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Those that begin with a gateway's name, as PROVIDER_SECRET_KEY would."""
     prefixes = tuple(f"{name.upper()}_" for name in _gateway_files())
-    return {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
+    return {name: value for name, value in environ.items() if name.startswith(prefixes)}
 
 
 def _gateway_files() -> set[str]:
