@@ -63,7 +63,6 @@ class CaseAdmin(AskedAgainAdmin):
         "reason",
         "suggestion",
         "about",
-        "subject",
         "gateway",
         "here",
         "there",
