@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV_PYTHON := .venv/bin/python
 INSTALL := $(PYTHON) wallet_project/local/install.py
 .DEFAULT_GOAL := help
-.PHONY: help run test check mutants bench clean requirements install-dev
+.PHONY: help run test check mutants faults bench clean requirements install-dev
 
 help: ## Show this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -23,6 +23,9 @@ check: install-dev ## Check format, lint, types, import contract, migrations and
 
 mutants: install-dev ## Drop each guard of the money in a copy, and see a test turn red (ARGS="turnstile" for some of them)
 	@$(VENV_PYTHON) -m tests.mutants $(ARGS)
+
+faults: install-dev ## Live a bad day at the gateway through: 1,000 top-ups, 1,000 withdrawals, ten killed workers (SEED=7 for another day)
+	@FAULTS_COUNT=1000 $(if $(SEED),FAULTS_SEED=$(SEED)) $(VENV_PYTHON) -m pytest tests/journeys/test_faults_at_random.py --capture=no
 
 bench: install-dev ## Measure the wallet against plain SQL on one server, then verify the ledger (four minutes)
 	@$(VENV_PYTHON) -m benchmarks.run

@@ -59,6 +59,7 @@ _OPEN: Final = """
 SELECT 'transactions', count(*) FROM ledger_transaction WHERE status = 'PENDING'
 UNION ALL SELECT 'payouts', count(*) FROM payments_payout WHERE state IN ('NEW', 'UNKNOWN', 'QUEUED', 'PROCESSING')
 UNION ALL SELECT 'refunds', count(*) FROM payments_gatewayrefund WHERE state IN ('NEW', 'UNKNOWN', 'PENDING')
+UNION ALL SELECT 'webhooks', count(*) FROM payments_webhookevent WHERE processed_at IS NULL AND due_at <= now()
 """
 
 
@@ -134,7 +135,7 @@ def withdrawals(run: Run) -> dict[str, tuple[str, str, int, int]]:
 
 
 def still_open(run: Run) -> dict[str, int]:
-    """What the wallet itself does not know the end of."""
+    """What the wallet itself does not know the end of, or has not done with."""
     return {str(what): _int(count) for what, count in run.query(_OPEN) if _int(count)}
 
 
