@@ -143,8 +143,11 @@ def _of_topup(receipt: Receipt, behind: Provenance) -> Receipt:
 
 
 def _came_back(receipt: Receipt, sentence: str) -> Receipt:
+    """Without the balance after it, which was that before it came back."""
     heading = "Came back to your wallet"
-    return replace(receipt, title=heading, heading=heading, sentence=sentence, tone="wait", icon="back")
+    return replace(
+        receipt, title=heading, heading=heading, sentence=sentence, tone="wait", icon="back", balance_after=None
+    )
 
 
 def _source_of(method: str) -> str:
