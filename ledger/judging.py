@@ -122,8 +122,8 @@ def _judge_origin(movement: Movement, books: Books, now: datetime) -> str:
             raise ValueError("A capture takes at most what is held, from the wallet that holds it.")
         if hold.is_over(now) and not movement.fact:
             return "hold_expired"
-    gives_back = movement.type == "REFUND" and movement.reverses is not None
-    if gives_back and movement.units > books.given_back[movement.reverses].left_units:
+    refunds = movement.reverses if movement.type == "REFUND" else None
+    if refunds is not None and movement.units > books.given_back[refunds].left_units:
         if movement.fact:
             raise ValueError("A refund that happened is larger than what is left of what it gives back.")
         return "refund_exceeds"

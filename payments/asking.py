@@ -25,8 +25,9 @@ def next_ask(*, asked: int, now: datetime) -> datetime:
 
     :param asked: how often it has been asked about already.
     """
-    pause = timedelta(seconds=settings.ASK_AFTER_SECONDS) * 2 ** min(max(0, asked - _EVEN), _DOUBLINGS)
-    return now + min(pause, LONGEST_PAUSE) * random.uniform(1, 1 + _JITTER)  # noqa: S311  (jitter, not a secret)
+    pause: timedelta = timedelta(seconds=settings.ASK_AFTER_SECONDS) * 2 ** min(max(0, asked - _EVEN), _DOUBLINGS)
+    jitter: float = random.uniform(1, 1 + _JITTER)  # noqa: S311  (not a secret)
+    return now + min(pause, LONGEST_PAUSE) * jitter
 
 
 def is_overdue(*, since: datetime, now: datetime) -> bool:

@@ -267,7 +267,13 @@ MUTANTS: Final = (
     ),
     Mutant(
         "what is left to be refunded",
-        (Edit("ledger/judging.py", "    if gives_back and movement.units >", "    if False and movement.units >"),),
+        (
+            Edit(
+                "ledger/judging.py",
+                "    if refunds is not None and movement.units >",
+                "    if False and movement.units >",
+            ),
+        ),
         (f"{HOLDS}::test_refunds_past_what_is_left_are_refused_beside_their_neighbours",),
     ),
     Mutant(
