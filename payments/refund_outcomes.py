@@ -226,18 +226,7 @@ def _post_fact(attempt: PaymentAttempt, brought: Transaction, remote: RemoteRefu
     left = left_of(brought=brought)
     if amount.currency != left.currency or amount.amount > left.amount:
         # One of our own that is about to fail may be in its way; it is looked at again with the next news.
-        open_case(
-            kind=Case.Kind.AMOUNT,
-            gateway=attempt.gateway,
-            subject=remote.id,
-            transaction=brought.pk,
-            amount_here_minor=left.minor,
-            amount_there_minor=remote.amount_minor,
-            currency=remote.currency,
-            reason=f"The gateway gave back more of payment {attempt.payment_id} than is left of it here.",
-            suggestion="See which refunds of ours it refused; ask the gateway again once they are settled.",
-            now=now,
-        )
+        _tell_of_no_room(attempt, brought, remote, left, now)
         return
 
     def remember(outcomes: Sequence[Outcome]) -> None:
@@ -264,18 +253,7 @@ def _post_fact(attempt: PaymentAttempt, brought: Transaction, remote: RemoteRefu
             now=now,
         )
         if outcome.diverted:
-            open_case(
-                kind=Case.Kind.CHARGEBACK_SHORTFALL,
-                gateway=attempt.gateway,
-                subject=remote.id,
-                transaction=outcome.transactions[0],
-                amount_here_minor=0,
-                amount_there_minor=remote.amount_minor,
-                currency=remote.currency,
-                reason=f"Payment {attempt.payment_id} was refunded at the gateway; its wallet has not got the money.",
-                suggestion="Ask its owner to pay it back: `chargebacks` is owed it.",
-                now=now,
-            )
+            _tell_of_shortfall(attempt, remote, outcome.transactions[0], now)
 
     movement = refund_movement(
         brought=brought, amount=amount, metadata={"payment": attempt.payment_id, "refund": remote.id}, fact=True
@@ -287,6 +265,38 @@ def _post_fact(attempt: PaymentAttempt, brought: Transaction, remote: RemoteRefu
     gateway = system_actor(GATEWAY_ACTOR).pk
     outcome = post([Group(initiator=gateway, movements=(movement,), key=key)], within=remember)[0]
     log.warning("refund.found", payment=attempt.payment_id, refund=remote.id, fresh=outcome.kind == "posted")
+
+
+def _tell_of_no_room(
+    attempt: PaymentAttempt, brought: Transaction, remote: RemoteRefund, left: Money, now: datetime
+) -> None:
+    open_case(
+        kind=Case.Kind.AMOUNT,
+        gateway=attempt.gateway,
+        subject=remote.id,
+        transaction=brought.pk,
+        amount_here_minor=left.minor,
+        amount_there_minor=remote.amount_minor,
+        currency=remote.currency,
+        reason=f"The gateway gave back more of payment {attempt.payment_id} than is left of it here.",
+        suggestion="See which refunds of ours it refused; ask the gateway again once they are settled.",
+        now=now,
+    )
+
+
+def _tell_of_shortfall(attempt: PaymentAttempt, remote: RemoteRefund, transaction: int, now: datetime) -> None:
+    open_case(
+        kind=Case.Kind.CHARGEBACK_SHORTFALL,
+        gateway=attempt.gateway,
+        subject=remote.id,
+        transaction=transaction,
+        amount_here_minor=0,
+        amount_there_minor=remote.amount_minor,
+        currency=remote.currency,
+        reason=f"Payment {attempt.payment_id} was refunded at the gateway; its wallet has not got the money.",
+        suggestion="Ask its owner to pay it back: `chargebacks` is owed it.",
+        now=now,
+    )
 
 
 def _is_ours(refund: GatewayRefund, remote: RemoteRefund, now: datetime) -> bool:
