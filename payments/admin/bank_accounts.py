@@ -5,7 +5,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from accounts.models import User
-from payments.admin.filters import DueFilter, GatewayFilter
+from payments.admin.filters import DueFilter, GatewayFilter, RemovedFilter
 from payments.admin.finding import WHOSE, wallets_of
 from payments.admin.showing import link_to
 from payments.bank_accounts import masked_number
@@ -18,7 +18,7 @@ from wallets.models import Wallet
 @admin.register(BankAccount)
 class BankAccountAdmin(FoundByNameAdmin):
     list_display = ("public_id", "whose", "holder_name", "ifsc", "number", "validation", "created_at", "removed_at")
-    list_filter = ("validation", ("removed_at", admin.EmptyFieldListFilter), GatewayFilter, DueFilter)
+    list_filter = ("validation", RemovedFilter, GatewayFilter, DueFilter)
     list_select_related = ("owner",)
     search_help_text = f"bnk_ id; {WHOSE}"
     fields = readonly_fields = (

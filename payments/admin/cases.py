@@ -51,7 +51,7 @@ def subject_of(case: Case) -> Subject | None:
 
 @admin.register(Case)
 class CaseAdmin(AskedAgainAdmin):
-    list_display = ("public_id", "kind", "about", "here", "there", "reason", "times", "opened_at", "state")
+    list_display = ("public_id", "kind", "about", "here", "there", "reason", "state", "opened_at", "times")
     list_filter = ("state", "kind", GatewayFilter)
     # The open ones first, and of them the oldest.
     ordering = ("state", "opened_at")
@@ -91,7 +91,7 @@ class CaseAdmin(AskedAgainAdmin):
     def here(self, case: Case) -> str:
         return spelled(case.amount_here_minor, case.currency)
 
-    @admin.display(description="amount at the gateway")
+    @admin.display(description="amount there")
     def there(self, case: Case) -> str:
         return spelled(case.amount_there_minor, case.currency)
 

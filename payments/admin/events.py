@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from payments.admin.asking import AskedAgainAdmin
-from payments.admin.filters import GatewayFilter
+from payments.admin.filters import GatewayFilter, ProcessedFilter
 from payments.admin.finding import known_as
 from payments.admin.showing import as_text
 from payments.models import WebhookEvent
@@ -16,7 +16,7 @@ from payments.models import WebhookEvent
 @admin.register(WebhookEvent)
 class WebhookEventAdmin(AskedAgainAdmin):
     list_display = ("event_id", "gateway", "name", "received_at", "processed_at", "outcome", "tries")
-    list_filter = (GatewayFilter, ("processed_at", admin.EmptyFieldListFilter))
+    list_filter = (GatewayFilter, ProcessedFilter)
     search_help_text = "The gateway's event id, whole"
     fields = readonly_fields = (
         "event_id",

@@ -45,10 +45,53 @@ class ItemKindFilter(WordFilter):
     words = ("payment", "refund", "adjustment", "transfer")
 
 
+class GivenFilter(admin.SimpleListFilter):
+    """By whether a column holds anything at all, in words for either."""
+
+    given: ClassVar[str]
+    missing: ClassVar[str]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> _Choices:  # noqa: ARG002
+        return [("yes", self.given), ("no", self.missing)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+        if self.value() not in ("yes", "no"):
+            return queryset
+        return queryset.filter(**{f"{self.parameter_name}__isnull": self.value() == "no"})
+
+
+class CreditedFilter(GivenFilter):
+    title = "whether it credited"
+    parameter_name = "credited_by"
+    given = "it did"
+    missing = "it did not"
+
+
+class PostedFilter(GivenFilter):
+    title = "whether it is posted"
+    parameter_name = "transaction"
+    given = "posted"
+    missing = "not explained"
+
+
+class ProcessedFilter(GivenFilter):
+    title = "whether it is processed"
+    parameter_name = "processed_at"
+    given = "processed"
+    missing = "waiting"
+
+
+class RemovedFilter(GivenFilter):
+    title = "whether it is removed"
+    parameter_name = "removed_at"
+    given = "removed"
+    missing = "in use"
+
+
 class DueFilter(admin.SimpleListFilter):
     """By when the gateway is next asked on nobody's request."""
 
-    title = "gateway is asked"
+    title = "when the gateway is asked"
     parameter_name = "due"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> _Choices:  # noqa: ARG002

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 
 from payments.admin.asking import AskedAgainAdmin
-from payments.admin.filters import AttemptStatusFilter, DueFilter, GatewayFilter
+from payments.admin.filters import AttemptStatusFilter, CreditedFilter, DueFilter, GatewayFilter
 from payments.admin.finding import WHOSE, attempts_found_by, orders_found_by
 from payments.admin.giving_back import GivingBackAdmin
 from payments.admin.inlines import Attempts, Disputes, Refunds
@@ -51,7 +51,7 @@ class GatewayOrderAdmin(GivingBackAdmin):
 @admin.register(PaymentAttempt)
 class PaymentAttemptAdmin(AskedAgainAdmin):
     list_display = ("payment_id", "to_order", "amount", "status", "method", "credited", "last_seen_at")
-    list_filter = (AttemptStatusFilter, ("credited_by", admin.EmptyFieldListFilter), GatewayFilter)
+    list_filter = (AttemptStatusFilter, CreditedFilter, GatewayFilter)
     list_select_related = ("order", "credited_by")
     search_help_text = _SEARCH_HELP
     fields = readonly_fields = (
@@ -65,7 +65,7 @@ class PaymentAttemptAdmin(AskedAgainAdmin):
         "error_code",
         "error_reason",
         "credited_by",
-        "parked",
+        "credits_nobody",
         "reference",
         "refunded",
         "fee",
@@ -92,7 +92,7 @@ class PaymentAttemptAdmin(AskedAgainAdmin):
         return link_to(attempt.credited_by, attempt.credited_by.public_id if attempt.credited_by else "")
 
     @admin.display(description="credits nobody")
-    def parked(self, attempt: PaymentAttempt) -> str:
+    def credits_nobody(self, attempt: PaymentAttempt) -> str:
         parked = ParkedPayment.objects.filter(attempt=attempt).first()
         return link_to(parked, parked.get_reason_display() if parked else "")
 

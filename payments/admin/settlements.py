@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
 from payments.admin.asking import AskedAgainAdmin
-from payments.admin.filters import DifferencesFilter, GatewayFilter, ItemKindFilter
+from payments.admin.filters import DifferencesFilter, GatewayFilter, ItemKindFilter, PostedFilter
 from payments.admin.finding import WHOSE, orders_found_by, transaction_named
 from payments.admin.showing import NOTHING, link_to, spelled
 from payments.gateways import GATEWAYS
@@ -17,7 +17,7 @@ from wallet_project.kernel.read_only_admin import ReadOnlyAdmin
 @admin.register(SettledItem)
 class SettledItemAdmin(AskedAgainAdmin):
     list_display = ("entity_id", "settlement_id", "kind", "credit", "debit", "fee", "posted_by", "settled_at")
-    list_filter = (ItemKindFilter, ("transaction", admin.EmptyFieldListFilter), GatewayFilter)
+    list_filter = (ItemKindFilter, PostedFilter, GatewayFilter)
     list_select_related = ("transaction",)
     search_help_text = f"A settlement's, payment's, refund's or order's id at the gateway, txn_ id; {WHOSE}"
     fields = readonly_fields = (

@@ -31,6 +31,7 @@ class ReadOnlyAdmin(_ModelAdmin):
     actions = None
     # A count of the whole table on every page would read the whole table.
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     paginator = BoundedPaginator
 
