@@ -139,6 +139,21 @@ def still_open(run: Run) -> dict[str, int]:
     return {str(what): _int(count) for what, count in run.query(_OPEN) if _int(count)}
 
 
+def system_balances(run: Run) -> dict[str, int]:
+    """Paise in the wallets that close the books, by purpose."""
+    rows = run.query(
+        "SELECT purpose, (100 * sum(balance))::bigint FROM wallets_wallet WHERE kind = 'SYSTEM' GROUP BY 1"
+    )
+    return {str(purpose): _int(paise) for purpose, paise in rows}
+
+
+def sent_again(run: Run) -> int:
+    """How many payouts and refunds were sent once more because nobody knew what had become of them."""
+    sends = "SELECT sends FROM payments_payout UNION ALL SELECT sends FROM payments_gatewayrefund"
+    [(count,)] = run.query(f"SELECT count(*) FROM ({sends}) AS sent WHERE sends > 1")
+    return _int(count)
+
+
 def open_cases(run: Run) -> list[tuple[object, ...]]:
     return run.query("SELECT kind, subject, reason FROM payments_case WHERE state = 'OPEN' ORDER BY id")
 
