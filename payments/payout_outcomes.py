@@ -55,6 +55,10 @@ _NUMBERS: Final = re.compile(r"[0-9]{5,}")
 Verdict = Literal["known", "stale", "contradiction"]
 
 
+class _SentMeanwhile(Exception):
+    """Somebody else sent it, or heard of it, since the gateway was asked: nothing is given back."""
+
+
 def apply_outcome(*, payout: Payout, remote: RemotePayout, now: datetime) -> Verdict:
     """
     Bring a payout to where the gateway says that it is. Safe to run any number of times, at once too.
@@ -76,13 +80,18 @@ def apply_outcome(*, payout: Payout, remote: RemotePayout, now: datetime) -> Ver
     raise RuntimeError(f"Payout {payout.key} does not come to rest.")
 
 
-def fail_unaccepted(*, payout: Payout, code: str, reason: str, now: datetime) -> None:
+def fail_unaccepted(*, payout: Payout, sends: int, reason: str, now: datetime) -> None:
     """
     It was never accepted, and the gateway has nothing of it: the money comes back. Safe to run twice and at once.
 
-    :param code: the transaction's failure: one of `FAILURES`.
+    :param sends: how often it had been sent when the gateway said so. One that was sent again since is left alone.
     """
-    _give_back(payout, State.FAILED, {"reason": _clean("reason", reason)}, now, code=code)
+    unaccepted = Payout.objects.filter(pk=payout.pk, payout_id=None, sends=sends)
+    fields = {"reason": _clean("reason", reason)}
+    try:
+        _give_back(payout, State.FAILED, fields, now, code="gateway_refused", among=unaccepted)
+    except _SentMeanwhile:
+        log.info("payout.sent_meanwhile", payout=payout.key)
 
 
 def next_check(*, payout: Payout, state: str, now: datetime) -> datetime | None:
@@ -157,12 +166,21 @@ def _come_back(payout: Payout, step: State, remote: RemotePayout, now: datetime)
         log.error("payout.reversed_elsewhere", payout=payout.key)
 
 
-def _give_back(payout: Payout, step: State, fields: dict[str, Any], now: datetime, *, code: str) -> None:
-    """It never arrived: the withdrawal fails and its money returns, in one breath."""
+def _give_back(
+    payout: Payout, step: State, fields: dict[str, Any], now: datetime, *, code: str, among: Any = None
+) -> None:
+    """
+    It never arrived: the withdrawal fails and its money returns, in one breath.
+
+    :param among: the payout, if it still is as it must be for that.
+    :raises _SentMeanwhile: it is not.
+    """
+    rows = Payout.objects.filter(pk=payout.pk) if among is None else among
 
     def remember(outcomes: Sequence[Outcome]) -> None:
         if outcomes[0].kind == "posted":
-            Payout.objects.filter(pk=payout.pk).update(state=step, check_at=None, **fields)
+            if not rows.update(state=step, check_at=None, **fields):
+                raise _SentMeanwhile
             _mind_diversion(payout, outcomes[0], now)
             _explain(payout, now)
 

@@ -164,10 +164,12 @@ def _send(payout: Payout, now: datetime) -> None:
         # Nothing can have been sent to an account that the gateway did not know.
         if not is_definite(error) or payout.sends:
             raise
-        fail_unaccepted(payout=payout, code="gateway_refused", reason=_reason_of(error), now=now)
+        fail_unaccepted(payout=payout, sends=payout.sends, reason=_reason_of(error), now=now)
         return
-    begun = Payout.objects.filter(pk=payout.pk, state__in=_UNSENT, payout_id=None).update(
-        state=Payout.State.UNKNOWN, sends=F("sends") + 1, sent_at=Coalesce(F("sent_at"), Value(now))
+    sends = payout.sends + 1
+    # By the count that was read: of those who come at once one sends, and a no is never to what another has on its way.
+    begun = Payout.objects.filter(pk=payout.pk, state__in=_UNSENT, payout_id=None, sends=payout.sends).update(
+        state=Payout.State.UNKNOWN, sends=sends, sent_at=Coalesce(F("sent_at"), Value(now))
     )
     if not begun:
         return
@@ -194,7 +196,7 @@ def _send(payout: Payout, now: datetime) -> None:
             raise
         if remote is None:
             log.warning("payout.refused", payout=payout.key, http_status=error.http_status, code=error.code)
-            fail_unaccepted(payout=payout, code="gateway_refused", reason=_reason_of(error), now=now)
+            fail_unaccepted(payout=payout, sends=sends, reason=_reason_of(error), now=now)
             return
     assert remote is not None  # noqa: S101  (returned before)
     _learn(payout, remote, now)

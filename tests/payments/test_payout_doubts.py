@@ -1,12 +1,14 @@
 """Payouts where the gateway contradicts itself, or says no: nothing is guessed, and nobody is paid twice."""
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import structlog
+from django.db import connections
 from django.utils import timezone
 
 from payments.models import BankAccount, Case, Payout
@@ -34,8 +36,14 @@ class Bank:
         self.on_register: tuple[int, str] | None = None
         self.sent: list[dict[str, Any]] = []
         self.looked_for = 0
+        # Answers first, where it does.
+        self.meanwhile: Callable[[str, str], tuple[int, str] | None] = lambda _method, _path: None
 
     def __call__(self, method: str, path: str, body: Any) -> tuple[int, str]:
+        answer = self.meanwhile(method, path)
+        return self.usually(method, path, body) if answer is None else answer
+
+    def usually(self, method: str, path: str, body: Any) -> tuple[int, str]:
         if path.startswith(("/v1/contacts", "/v1/fund_accounts")):
             return self.on_register or (200, json.dumps({"id": "fa_00000000000001"}))
         if method == "POST":
@@ -275,3 +283,35 @@ def test_one_payout_that_cannot_be_worked_on_does_not_keep_the_others_from_the_b
     sweep_payouts(now=timezone.now() + timedelta(days=2))
     assert cases_of(broken) == ["UNKNOWN_OUTCOME"]
     assert Case.objects.get(subject=broken["id"]).reason.startswith("It could not be sent since 20")
+
+
+def test_a_no_to_support_returns_nothing_while_the_sweep_has_the_same_payout_on_its_way(bank: Bank) -> None:
+    asha, withdrawal = asha_withdraws()
+    is_sent, may_answer = threading.Event(), threading.Event()
+
+    def sweep() -> None:
+        try:
+            ask(withdrawal)
+        finally:
+            connections.close_all()
+
+    sweeping = threading.Thread(target=sweep)
+
+    def meanwhile(method: str, path: str) -> tuple[int, str] | None:
+        """While support makes the account known, the sweep sends the payout; the gateway takes its time over it."""
+        if path.startswith("/v1/contacts") and sweeping.ident is None:
+            sweeping.start()
+            assert is_sent.wait(10)
+        elif (method, path) == ("POST", "/v1/payouts"):
+            if is_sent.is_set():
+                return REFUSED
+            is_sent.set()
+            assert may_answer.wait(10)
+        return None
+
+    bank.meanwhile, bank.on_send = meanwhile, [{}]
+    ask(withdrawal)
+    may_answer.set()
+    sweeping.join(10)
+    assert_waits(asha, withdrawal)
+    assert (payout_of(withdrawal).state, payout_of(withdrawal).sends) == ("PROCESSING", 1)
