@@ -59,7 +59,7 @@ def bank_accounts(request: SignedInRequest) -> HttpResponse:
         "accounts": [_shown(each) for each in accounts],
         "is_full": len(accounts) >= MOST_PER_PERSON,
         "most": MOST_PER_PERSON,
-        "look_again": look_again(request) if checking else "",
+        "look_again": look_again(request.GET.dict()) if checking else "",
         "waits": checking,
         "here": "bank_accounts",
     }

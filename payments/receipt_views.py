@@ -37,7 +37,7 @@ def receipt(request: SignedInRequest, transaction: str) -> HttpResponse:
         "dispute": sentence_of_dispute(behind.dispute) if is_topup else "",
         "refundable": refundable_of(user=user, transaction=transaction) if is_topup else None,
         "waits": settling,
-        "look_again": look_again(request) if settling else "",
+        "look_again": look_again(request.GET.dict()) if settling else "",
     }
     return render(request, "payments/receipt.html", shown)
 

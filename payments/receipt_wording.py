@@ -42,6 +42,8 @@ def receipt_with(*, seen: SeenTransaction, behind: Provenance, now: datetime) ->
         receipt = _of_withdrawal(receipt, seen, behind.payout, now)
     elif behind.refund is not None:
         receipt = _of_refund(receipt, seen, behind.refund)
+    elif seen.type == Transaction.Type.CHARGEBACK:
+        receipt = _of_chargeback(receipt, behind)
     elif behind.order is not None or behind.payment is not None:
         receipt = _of_topup(receipt, behind)
     related = [Fact(_name_of(each), each.transaction) for each in behind.relatives]
@@ -140,6 +142,18 @@ def _of_topup(receipt: Receipt, behind: Provenance) -> Receipt:
         *_ids(("Bank reference (RRN)", payment.reference), ("Payment id", payment.payment_id)),
     ]
     return replace(receipt, facts=facts)
+
+
+def _of_chargeback(receipt: Receipt, behind: Provenance) -> Receipt:
+    payment = behind.payment
+    if payment is None:
+        return receipt
+    facts = [
+        Fact("To", "The payer's bank"),
+        NO_FEE,
+        *_ids(("Bank reference (RRN)", payment.reference), ("Payment id", payment.payment_id)),
+    ]
+    return replace(receipt, facts=facts, tone="wait", icon="alert")
 
 
 def _came_back(receipt: Receipt, sentence: str) -> Receipt:

@@ -4,6 +4,7 @@ from accounts.actors import actor_of
 from accounts.models import User
 from ledger.models import Transaction
 from ledger.movements import Group
+from payments.gateways import gateway_named
 from payments.payees import Parties
 from payments.refund_outcomes import refund_movement
 from payments.refunds import refundable_of
@@ -27,8 +28,11 @@ def preview_refund(*, user: User, transaction: str, amount: Money) -> Quote:
     if left is None:
         raise Refusal("not_refundable")
     uuid = parse_public_id(Transaction.PREFIX, transaction)
-    brought = Transaction.objects.get(uuid=uuid, type=Transaction.Type.ADD, to_wallet__owner=user)
-    movement = refund_movement(brought=brought, amount=amount)
+    assert uuid is not None  # noqa: S101  (something of it is left)
+    adds = Transaction.objects.select_related("paid_by").filter(type=Transaction.Type.ADD, to_wallet__owner=user)
+    brought = adds.get(uuid=uuid)
+    least = gateway_named(brought.paid_by.gateway).least_minor
+    movement = refund_movement(brought=brought, amount=amount, refuse="limit_exceeded" if amount.minor < least else "")
     parties = Parties(
         payer=movement.from_wallet, currency=brought.currency, payee=movement.to_wallet, refuse="", payee_name=SOURCE
     )

@@ -230,6 +230,7 @@ def test_every_page_fits_a_small_telephone_has_one_heading_and_labels_its_fields
     page = context.new_page()
     stranger = ["/", "/register", "/sign-in", "/verify", "/nowhere", "/dev/inbox"]
     asha = ["/", "/add", "/send", "/pay", "/history", "/history?q=x&type=TRANSFER&status=FAILED", "/nowhere"]
+    asha += ["/withdraw", "/bank-accounts", "/bank-accounts/add"]
     for path in [*stranger, "sign in", *asha]:
         if path == "sign in":
             sign_in(page, "asha@example.com", "wallet-demo-2026")
@@ -265,3 +266,69 @@ def test_meera_is_paid_by_her_handle_and_reads_it_in_her_shops_wallet(phone: Ope
     meera.locator(".line").first.click()
     expect(meera.get_by_role("heading", name="Received from Asha R.")).to_be_visible()
     expect(meera.get_by_text(order)).to_be_visible()
+
+
+def add_bank_account(person: Person, number: str) -> None:
+    """From the form that is open; afterwards the withdrawal is."""
+    page = person.page
+    page.get_by_label("Account holder").fill(person.name)
+    page.get_by_label("IFSC").fill("hdfc0001234")
+    page.get_by_label("Account number", exact=True).fill(number)
+    page.get_by_label("Account number again").fill(number)
+    page.get_by_role("button", name="Add this account").click()
+    page.wait_for_url("**/withdraw")
+
+
+def withdraw(person: Person, ending: str, amount: str) -> None:
+    page = person.page
+    page.goto("/withdraw")
+    page.get_by_label(re.compile(f"••{ending}")).check()
+    page.get_by_label("Amount").fill(amount)
+    page.get_by_role("button", name="Review").click()
+    page.get_by_role("button", name="Withdraw ₹").click()
+    page.wait_for_url("**/receipts/*")
+
+
+def test_money_comes_in_though_nobody_said_so_and_goes_out_to_a_bank_or_comes_back(
+    phone: Opener, running_wallet: Run
+) -> None:
+    asha = join(phone(), "Asha Rao", running_wallet)
+    page = asha.page
+    page.goto("/add")
+    page.get_by_label("Amount").fill("500")
+    page.get_by_role("button", name="Continue to payment").click()
+    page.wait_for_url("**/checkout/*")
+    # She leaves the checkout, and finds at home what waits.
+    page.goto("/")
+    expect(page.get_by_text("₹500.00 waits for your payment")).to_be_visible()
+    page.get_by_role("link", name="Go on paying").click()
+    page.get_by_label("silent@razorpay").check()
+    page.get_by_role("button", name=re.compile("Pay")).click()
+    page.wait_for_load_state()
+    # Nobody tells the wallet, and nobody presses anything: the open receipt shows it as soon as it has asked.
+    page.goto("/history")
+    page.locator(".line").first.click()
+    expect(page.get_by_role("heading", name="Added to your wallet")).to_be_visible(timeout=LONGEST_WAIT_MILLISECONDS)
+    expect(page.get_by_text("Bank reference (RRN)")).to_be_visible()
+
+    page.goto("/withdraw")
+    page.get_by_role("link", name="Add a bank account").click()
+    add_bank_account(asha, "501000120001")
+    page.goto("/bank-accounts/add?then=withdraw")
+    add_bank_account(asha, "501000120002")
+    withdraw(asha, "0001", "100")
+    expect(page.get_by_role("heading", name="Arrived at your bank")).to_be_visible(timeout=LONGEST_WAIT_MILLISECONDS)
+    expect(page.get_by_text("Bank reference (UTR)")).to_be_visible()
+    withdraw(asha, "0002", "150")
+    expect(page.get_by_role("heading", name="Came back to your wallet")).to_be_visible(
+        timeout=LONGEST_WAIT_MILLISECONDS
+    )
+    page.get_by_role("link", name="See receipt").click()
+    expect(page.get_by_role("heading", name="Returned to your wallet")).to_be_visible()
+    assert asha.balance == "₹400.00"
+    assert asha.history() == [
+        "Returned to you +₹150.00",
+        "Withdrawal −₹150.00",
+        "Withdrawal −₹100.00",
+        "Money added +₹500.00",
+    ]

@@ -1,14 +1,22 @@
 """Adding money from pages through a real sandbox's checkout: where it stands is told truthfully, whatever happens."""
 
 from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
 
 import pytest
 import requests
+from django.utils import timezone
 
 from ledger.models import Transaction
+from payments.disputes import follow_dispute
+from payments.expiry import check_order
+from payments.models import GatewayOrder, GatewayRefund, PaymentAttempt
+from payments.refunds import ask_about_refund
 from tests.journeys.browsing import Browser, Page
 from tests.payments.cast import Holder, holder
 from tests.payments.gateway import client, wallet_speaks_to
+from tests.payments.operating import dispute, move_dispute
 from tests.payments.sandbox_process import Merchant, Sandbox, merchant_and_sandbox
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -55,6 +63,10 @@ def test_money_paid_at_the_checkout_is_in_the_wallet_when_the_browser_comes_back
     receipt = come_back(browser, sandbox.pay(order, "success@razorpay"))
     assert "Added to your wallet" in receipt.text
     assert "Balance after ₹1,250.50" in receipt.text
+    payment = PaymentAttempt.objects.get(credited_by__to_wallet=asha.wallet)
+    assert payment.reference
+    assert f"Bank reference (RRN) {payment.reference} Payment id {payment.payment_id}" in receipt.text
+    assert "Fee None" in receipt.text
     assert "₹1,250.50" in browser.open("/").text
 
 
@@ -149,3 +161,151 @@ def test_an_amount_that_cannot_be_added_is_said_next_to_it_under_a_fresh_key(ash
         assert page.key == form.fields["key"]
     assert {add.status for add in adds_of(asha)} == {"FAILED"}
     assert order_of(browser.send(form, amount="1"), sandbox)
+
+
+def test_whoever_left_the_checkout_finds_at_home_and_in_the_history_what_waits(asha: Holder, sandbox: Sandbox) -> None:
+    browser = Browser(asha.user)
+    order = order_of(browser.send(browser.open("/add").form, amount="500"), sandbox)
+    for path in ("/", "/history"):
+        page = browser.open(path)
+        assert "₹500.00 waits for your payment" in page.text
+        assert f"{sandbox.url}/checkout/{order}" in page.response.content.decode()
+        assert [form.action.rpartition("/")[2] for form in page.forms if form.action.startswith("/receipts/")] == [
+            "check"
+        ]
+    (again,) = [form for form in browser.open("/").forms if form.action.endswith("/check")]
+    assert "no payment has arrived yet" in browser.follow(browser.send(again)).text
+    sandbox.pay(order, "silent@razorpay")
+    assert "Added to your wallet" in browser.follow(browser.send(again)).text
+    assert "waits for your payment" not in browser.open("/").text
+    assert "waits for your payment" not in Browser(holder("Ravi Menon").user).open("/").text
+
+
+def test_while_the_gateway_is_out_of_reach_looking_again_says_that_nothing_is_lost(
+    asha: Holder, sandbox: Sandbox
+) -> None:
+    browser = Browser(asha.user)
+    order = order_of(browser.send(browser.open("/add").form, amount="500"), sandbox)
+    sandbox.pay(order, "silent@razorpay")
+    (add,) = adds_of(asha)
+    form = browser.open(f"/receipts/{add.public_id}").form
+    with wallet_speaks_to(client("http://127.0.0.1:9")):
+        away = browser.follow(browser.send(form))
+    assert "cannot be reached just now. Nothing is lost" in away.text
+    assert "Waiting for your payment" in away.text
+    assert "Added to your wallet" in browser.follow(browser.send(form)).text
+
+
+def test_what_the_gateway_never_heard_of_says_so_and_leads_to_a_new_beginning(asha: Holder, sandbox: Sandbox) -> None:
+    browser = Browser(asha.user)
+    with wallet_speaks_to(client("http://127.0.0.1:9")):
+        browser.send(browser.open("/add").form, amount="500")
+    (add,) = adds_of(asha)
+    receipt = browser.open(f"/receipts/{add.public_id}")
+    assert "Nothing was taken, and nothing is lost: begin again" in receipt.text
+
+
+def test_a_payment_that_comes_after_its_time_is_added_and_both_receipts_lead_to_each_other(
+    asha: Holder, sandbox: Sandbox
+) -> None:
+    browser = Browser(asha.user)
+    order_id = order_of(browser.send(browser.open("/add").form, amount="500"), sandbox)
+    order = GatewayOrder.objects.select_related("transaction").get(order_id=order_id)
+    check_order(order=order, now=order.expires_at + timedelta(seconds=1))
+    over = browser.open(f"/receipts/{order.receipt}")
+    assert "It was not paid in time. Nothing was added." in over.text
+    assert "waits for your payment" not in browser.open("/").text
+    sandbox.pay(order_id, "success@razorpay")
+    late = browser.follow(browser.send(over.form))
+    (added,) = [add for add in adds_of(asha) if add.status == "SUCCESS"]
+    assert f"/receipts/{added.public_id}" in late.response.content.decode()
+    assert not late.forms
+    receipt = browser.open(f"/receipts/{added.public_id}")
+    assert "Added to your wallet" in receipt.text
+    assert f"/receipts/{order.receipt}" in receipt.response.content.decode()
+    assert asha.balance == 500
+
+
+def paid(browser: Browser, sandbox: Sandbox, amount: str = "500") -> Page:
+    """The receipt of money just added."""
+    order = order_of(browser.send(browser.open("/add").form, amount=amount), sandbox)
+    return come_back(browser, sandbox.pay(order, "success@razorpay"))
+
+
+def test_a_top_up_goes_back_to_its_source_in_part_and_never_more_than_is_left(
+    asha: Holder, sandbox: Sandbox, settings: Any
+) -> None:
+    settings.REFUNDS_BY_PERSON = True
+    browser = Browser(asha.user)
+    paid(browser, sandbox)
+    (add,) = adds_of(asha)
+    start = f"/receipts/{add.public_id}/refund"
+    form = browser.open(start).form
+    assert form.fields["amount"] == "500.00"
+    for amount, status in (("500.01", 422), ("0.50", 422), ("much", 400)):
+        page = browser.send(form, amount=amount)
+        assert page.status == status
+        assert page.response.context["form"].errors["amount"]
+        assert (page.key == form.fields["key"]) is (status == 400)
+    review = browser.reviewed(form, amount="300")
+    assert "Balance after ₹200.00" in review.text
+    first, second = browser.send(review.form), browser.send(review.form)
+    assert first.location == second.location
+    receipt = browser.follow(first)
+    assert "On its way back to your bank" in receipt.text
+    assert f"/receipts/{add.public_id}" in receipt.response.content.decode()
+    added = browser.open(f"/receipts/{add.public_id}")
+    assert "Given back, ₹300.00" in added.text
+    assert first.location in added.response.content.decode()
+    assert asha.balance == 200
+    refund = GatewayRefund.objects.get(transaction__reverses=add)
+    ask_about_refund(refund=refund, now=timezone.now())
+    refund.refresh_from_db()
+    assert refund.refund_id is not None
+    assert refund.refund_id in browser.open(first.location).text
+    assert browser.open(start).form.fields["amount"] == "200.00"
+
+
+def test_nobody_gives_back_another_persons_top_up_or_what_support_alone_may(
+    asha: Holder, sandbox: Sandbox, settings: Any
+) -> None:
+    browser = Browser(asha.user)
+    receipt = paid(browser, sandbox)
+    (add,) = adds_of(asha)
+    start = f"/receipts/{add.public_id}/refund"
+    settings.REFUNDS_BY_PERSON = False
+    assert start not in browser.open(f"/receipts/{add.public_id}").response.content.decode()
+    assert "Our support can say more" in browser.follow(browser.open(start)).text
+    settings.REFUNDS_BY_PERSON = True
+    form, zoya = browser.open(start).form, Browser(holder("Zoya Khan", rupees=500).user)
+    assert zoya.open(start).status == 404
+    form.fields["csrfmiddlewaretoken"] = zoya.open("/add").form.fields["csrfmiddlewaretoken"]
+    for action in (start, f"{start}/confirm"):
+        form.action = action
+        assert zoya.send(form, amount="10").status == 404
+    assert receipt.status == 200
+    assert asha.balance == 500
+
+
+def test_disputed_money_is_shown_as_held_with_its_reason_and_as_taken_once_it_is_lost(
+    asha: Holder, sandbox: Sandbox
+) -> None:
+    browser = Browser(asha.user)
+    paid(browser, sandbox)
+    payment = PaymentAttempt.objects.get(credited_by__to_wallet=asha.wallet)
+    (add,) = adds_of(asha)
+    dispute_id = dispute(sandbox, payment.payment_id, amount=30_000)
+    follow_dispute(gateway="razorpay", dispute_id=dispute_id, now=timezone.now())
+    home = browser.open("/")
+    assert "₹300.00 held · ₹200.00 can be spent" in home.text
+    assert "disputed: its payer has asked their bank to take it back" in home.text
+    assert "₹300.00 of it is held" in browser.open(f"/receipts/{add.public_id}").text
+    move_dispute(sandbox, dispute_id, "lost")
+    follow_dispute(gateway="razorpay", dispute_id=dispute_id, now=timezone.now())
+    assert "held" not in browser.open("/").text
+    (line,) = browser.open("/history?type=CHARGEBACK").response.context["lines"]
+    taken = browser.open(f"/receipts/{line.id}")
+    assert "Taken back by a bank" in taken.text
+    assert f"/receipts/{add.public_id}" in taken.response.content.decode()
+    assert f"/receipts/{line.id}" in browser.open(f"/receipts/{add.public_id}").response.content.decode()
+    assert asha.balance == 200

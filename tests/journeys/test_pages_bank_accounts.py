@@ -1,5 +1,7 @@
 """Pages of bank accounts: a number is typed in twice, and never shown again."""
 
+from typing import Any
+
 import pytest
 
 from payments.bank_accounts import MOST_PER_PERSON, number_of
@@ -76,12 +78,13 @@ def test_what_is_wrong_is_said_beside_its_field_and_nothing_typed_is_lost(asha: 
 def test_the_state_of_the_check_is_told_in_peoples_words(asha: Holder) -> None:
     bank_account(asha)
     browser, account = Browser(asha.user), BankAccount.objects.filter(owner=asha.user)
-    for changes, words in [
+    states: list[tuple[dict[str, Any], str]] = [
         ({"validation": "ASKED"}, "Being checked"),
         ({"validation": "VALID", "registered_name": "ASHA K RAO", "check_at": None}, "in the name of ASHA K RAO"),
         ({"validation": "INVALID", "registered_name": ""}, "Unknown to the bank"),
         ({"validation": "UNCHECKED"}, "Not confirmed"),
-    ]:
+    ]
+    for changes, words in states:
         account.update(**changes)
         page = browser.open("/bank-accounts")
         assert words in page.text

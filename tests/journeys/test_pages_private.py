@@ -55,7 +55,7 @@ def test_pages_load_only_from_this_site_and_have_nothing_inline(path: str) -> No
         assert not page.inline
 
 
-@pytest.mark.parametrize("name", ["css/wallet.css", "icons.svg", "favicon.svg"])
+@pytest.mark.parametrize("name", ["css/wallet.css", "js/waiting.js", "icons.svg", "favicon.svg"])
 def test_assets_are_served_by_us_and_ask_for_nothing_else(name: str) -> None:
     response = Client().get(f"/static/{name}")
     assert response.status_code == 200
