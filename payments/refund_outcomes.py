@@ -47,6 +47,10 @@ _LONGEST: Final = {"status": 20, "reference": 100, "reason": 200}
 Verdict = Literal["known", "stale", "contradiction"]
 
 
+class _SentMeanwhile(Exception):
+    """Somebody else sent it, or heard of it, since the gateway was asked: nothing comes back."""
+
+
 def left_of(*, brought: Transaction) -> Money:
     """How much of what a payment brought has not been given back, on its way included."""
     came_back = Transaction.objects.filter(reverses=OuterRef("pk"), type=Transaction.Type.REVERSAL)
@@ -152,9 +156,17 @@ def learn(*, refund: GatewayRefund, remote: RemoteRefund, now: datetime) -> None
         )
 
 
-def fail_unaccepted(*, refund: GatewayRefund, reason: str, now: datetime) -> None:
-    """It was never accepted, and the gateway has nothing of it: the money comes back. Safe to run twice and at once."""
-    _come_back(refund, {"reason": reason[: _LONGEST["reason"]]}, now)
+def fail_unaccepted(*, refund: GatewayRefund, sends: int, reason: str, now: datetime) -> None:
+    """
+    It was never accepted, and the gateway has nothing of it: the money comes back. Safe to run twice and at once.
+
+    :param sends: how often it had been sent when the gateway said so. One that was sent again since is left alone.
+    """
+    unaccepted = GatewayRefund.objects.filter(pk=refund.pk, refund_id=None, sends=sends)
+    try:
+        _come_back(refund, {"reason": reason[: _LONGEST["reason"]]}, now, among=unaccepted)
+    except _SentMeanwhile:
+        log.info("refund.sent_meanwhile", refund=refund.key)
 
 
 def _apply(refund: GatewayRefund, remote: RemoteRefund, now: datetime) -> Verdict:
@@ -178,8 +190,13 @@ def _apply(refund: GatewayRefund, remote: RemoteRefund, now: datetime) -> Verdic
     raise RuntimeError(f"Refund {refund.pk} does not come to rest.")
 
 
-def _come_back(refund: GatewayRefund, fields: dict[str, Any], now: datetime) -> None:
-    """One REVERSAL of the REFUND returns the money to where it came from."""
+def _come_back(refund: GatewayRefund, fields: dict[str, Any], now: datetime, *, among: Any = None) -> None:
+    """
+    One REVERSAL of the REFUND returns the money to where it came from.
+
+    :param among: the refund, if it still is as it must be for that.
+    :raises _SentMeanwhile: it is not.
+    """
     given = refund.transaction
     assert given.to_wallet_id is not None  # noqa: S101  (a refund has both wallets)
     reversal = Movement(
@@ -195,7 +212,9 @@ def _come_back(refund: GatewayRefund, fields: dict[str, Any], now: datetime) -> 
 
     def remember(outcomes: Sequence[Outcome]) -> None:
         outcome = outcomes[0]
-        GatewayRefund.objects.filter(pk=refund.pk).update(state=State.FAILED, check_at=None, **fields)
+        rows = GatewayRefund.objects.filter(pk=refund.pk) if among is None else among
+        if not rows.update(state=State.FAILED, check_at=None, **fields):
+            raise _SentMeanwhile
         if outcome.kind != "posted":
             return
         _explain(refund, now)

@@ -287,10 +287,10 @@ def _send(refund: GatewayRefund, now: datetime) -> None:
 
     :raises GatewayError:
     """
-    begun = GatewayRefund.objects.filter(pk=refund.pk, state__in=_UNSENT, refund_id=None).update(
-        state=State.UNKNOWN, sends=F("sends") + 1, sent_at=Coalesce(F("sent_at"), Value(now))
-    )
-    if not begun:
+    sends = refund.sends + 1
+    # By the count that was read: of those who come at once one sends, and a no is never to what another has on its way.
+    unsent = GatewayRefund.objects.filter(pk=refund.pk, state__in=_UNSENT, refund_id=None, sends=refund.sends)
+    if not unsent.update(state=State.UNKNOWN, sends=sends, sent_at=Coalesce(F("sent_at"), Value(now))):
         return
     gateway = gateway_named(refund.gateway)
     give_back_connection()
@@ -305,12 +305,12 @@ def _send(refund: GatewayRefund, now: datetime) -> None:
     except GatewayError as error:
         if not is_definite(error):
             raise
-        _mind_no(refund, error, now)
+        _mind_no(refund, sends, error, now)
         return
     learn(refund=refund, remote=remote, now=now)
 
 
-def _mind_no(refund: GatewayRefund, error: GatewayError, now: datetime) -> None:
+def _mind_no(refund: GatewayRefund, sends: int, error: GatewayError, now: datetime) -> None:
     """This time it said no. An earlier try, this client's own included, may have been taken all the same."""
     found = _look_for(refund)
     if found is not None:
@@ -320,7 +320,8 @@ def _mind_no(refund: GatewayRefund, error: GatewayError, now: datetime) -> None:
         # Another worker's request may still be on its way: the next no counts.
         raise error
     log.warning("refund.refused", refund=refund.key, http_status=error.http_status, code=error.code)
-    fail_unaccepted(refund=refund, reason=error.reason or error.code or "The gateway refused it.", now=now)
+    reason = error.reason or error.code or "The gateway refused it."
+    fail_unaccepted(refund=refund, sends=sends, reason=reason, now=now)
     # Somebody may have refunded it at the gateway's own page, and that be why.
     brought = refund.transaction.reverses
     assert brought is not None  # noqa: S101  (a refund names what it gives back)

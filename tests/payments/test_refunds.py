@@ -13,8 +13,16 @@ from django.utils import timezone
 
 from accounts.roles import SUPPORT, SUPPORT_LEAD, appoint
 from payments.disputes import follow_dispute
+from payments.gateways.base import GatewayRefused, RemoteRefund
 from payments.models import Case, GatewayRefund, WebhookEvent
-from payments.refunds import follow_refund, give_back_as_support, refundable_of, send_refund, sweep_refunds
+from payments.refunds import (
+    ask_about_refund,
+    follow_refund,
+    give_back_as_support,
+    refundable_of,
+    send_refund,
+    sweep_refunds,
+)
 from payments.webhooks import process_event
 from tests.payments.adding import add, assert_two_books_agree, refunds_settle, seen, settle, topped_up
 from tests.payments.cast import Holder, holder, new_key
@@ -269,3 +277,45 @@ def test_an_order_asked_about_hears_of_refunds_whose_news_was_lost(sandbox: Sand
     settle(sandbox.call("GET", f"/payments/{payment_id}").json()["order_id"])
     assert asha.balance == 0
     assert seen(asha) == [("ADD", "SUCCESS", "250.00"), ("REFUND", "SUCCESS", "250.00")]
+
+
+def test_a_no_to_support_returns_nothing_while_the_sweep_has_the_same_refund_on_its_way(sandbox: Sandbox) -> None:
+    asha = holder()
+    add_id, _ = topped_up(sandbox, asha)
+    refund, later = row_of(take_back(asha, add_id, "100")), timezone.now() + timedelta(hours=1)
+    # Tried long ago and never answered, so it is looked for before it is sent again.
+    tried = GatewayRefund.objects.filter(pk=refund.pk)
+    tried.update(state="UNKNOWN", sends=3, sent_at=timezone.now())
+    is_sent, may_answer = threading.Event(), threading.Event()
+
+    def sweep() -> None:
+        try:
+            ask_about_refund(refund=tried.get(), now=later)
+        finally:
+            connections.close_all()
+
+    sweeping = threading.Thread(target=sweep)
+    real = client(sandbox.url)
+
+    def look(*, payment_id: str) -> list[RemoteRefund]:
+        """While support looks, the sweep sends it; it has not arrived when the gateway says no to support."""
+        found = real.refunds_of(payment_id=payment_id)
+        if sweeping.ident is None:
+            sweeping.start()
+            assert is_sent.wait(10)
+        return found
+
+    def send(**asked: Any) -> RemoteRefund:
+        if is_sent.is_set():
+            raise GatewayRefused("No.", http_status=400)
+        is_sent.set()
+        assert may_answer.wait(10)
+        return real.refund(**asked)
+
+    busy = client(sandbox.url)
+    busy.refunds_of, busy.refund = look, send  # type: ignore[method-assign]
+    with wallet_speaks_to(busy):
+        ask_about_refund(refund=tried.get(), now=later)
+        may_answer.set()
+        sweeping.join(10)
+    assert (asha.balance, tried.get().sends, tried.get().refund_id is not None) == (150, 4, True)
