@@ -287,7 +287,13 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TIMEZONE = TIME_ZONE
 # Queues of their own, so that a worker can be kept for messages to people: they never wait behind a slow gateway there.
-CELERY_TASK_ROUTES = {"accounts.*": {"queue": "messages"}, "payments.*": {"queue": "gateway"}}
+# Workers take from their queues in turn. A sweep expires after seconds, so it must not wait behind a thousand wake-ups:
+# then none would run, and what was lost would not be found before the last of them is done.
+CELERY_TASK_ROUTES = {
+    "accounts.*": {"queue": "messages"},
+    "payments.sweep_*": {"queue": "sweeps"},
+    "payments.*": {"queue": "gateway"},
+}
 # What is due is found that soon. Nobody waits long in front of a demo.
 SWEEP_SECONDS = 3.0 if IS_LOCAL else 15.0
 CELERY_BEAT_SCHEDULE = {
