@@ -6,13 +6,15 @@ the gateway may capture a payment that it had called failed; and after it was pa
 """
 
 import time
-from datetime import datetime
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import structlog
 
+from payments.asking import is_overdue
 from payments.captures import settle_order
-from payments.models import GatewayOrder
+from payments.cases import open_case, settle_case
+from payments.models import Case, GatewayOrder
 from payments.orders import fail_order, find_at_gateway, next_check
 from wallet_project.kernel.errors import GatewayError, Refusal
 
@@ -61,6 +63,13 @@ def check_order(*, order: GatewayOrder, now: datetime) -> None:
     :raises GatewayError: the gateway would not say, so nothing is decided.
     :raises Refusal: `busy`.
     """
+    try:
+        _ask(order, now)
+    finally:
+        _mind_overdue(order, now)
+
+
+def _ask(order: GatewayOrder, now: datetime) -> None:
     if order.order_id is None and find_at_gateway(order):
         order.refresh_from_db()
     settle_order(order=order, now=now)
@@ -68,6 +77,27 @@ def check_order(*, order: GatewayOrder, now: datetime) -> None:
     if _is_unpaid(order) and order.expires_at <= now:
         fail_order(order=order, code="order_expired", state=GatewayOrder.State.EXPIRED)
         log.info("order.expired", transaction=order.receipt)
+
+
+def _mind_overdue(order: GatewayOrder, now: datetime) -> None:
+    """Nobody may give an order up before the gateway has said that nothing was paid; somebody must see to it then."""
+    if not is_overdue(since=order.expires_at, now=now):
+        return
+    order.refresh_from_db(fields=["state"])
+    about: dict[str, Any] = {"gateway": order.gateway, "subject": order.receipt, "now": now}
+    if not _is_unpaid(order):
+        settle_case(kind=Case.Kind.UNKNOWN_OUTCOME, **about, resolution="The gateway has said what became of it.")
+        return
+    over = order.expires_at.astimezone(UTC)
+    open_case(
+        kind=Case.Kind.UNKNOWN_OUTCOME,
+        **about,
+        transaction=order.transaction_id,
+        amount_here_minor=order.amount_minor,
+        currency=order.currency,
+        reason=f"Its time was over at {over:%Y-%m-%d %H:%M} UTC; the gateway has not said whether it was paid.",
+        suggestion="Ask the gateway. Until it has said that nothing was paid, the top-up stays open.",
+    )
 
 
 def _is_unpaid(order: GatewayOrder) -> bool:

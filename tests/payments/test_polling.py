@@ -12,7 +12,7 @@ from django.utils import timezone
 from payments import expiry
 from payments.captures import settle_order
 from payments.expiry import sweep_orders
-from payments.models import GatewayOrder, PaymentAttempt
+from payments.models import Case, GatewayOrder, PaymentAttempt
 from tests.payments.adding import add, confirm
 from tests.payments.cast import holder, new_key
 from tests.payments.gateway import client, open_door, order_document, wallet_speaks_to
@@ -75,7 +75,11 @@ def test_an_order_is_asked_about_until_it_is_decided_and_then_four_days_long(san
     with wallet_speaks_to(client("http://127.0.0.1:9")):
         sweep_orders(now=long_after)
     assert asha.get(f"/transactions/{begun['transaction']['id']}").json()["status"] == "PENDING"
+    waiting = Case.objects.get(kind="UNKNOWN_OUTCOME", subject=begun["transaction"]["id"])
+    assert (waiting.state, waiting.transaction_id) == ("OPEN", order.transaction_id)
     sweep_orders(now=long_after + timedelta(hours=6, seconds=1))
+    waiting.refresh_from_db()
+    assert waiting.state == "RESOLVED"
     assert asha.get(f"/transactions/{begun['transaction']['id']}").json()["failure"]["code"] == "order_expired"
     sweep_orders(now=long_after + timedelta(hours=13))
     order.refresh_from_db()
