@@ -7,7 +7,7 @@ holds it.
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -24,6 +24,8 @@ from wallet_project.kernel.sealing import blind_index, reseal, seal, unseal
 log = structlog.get_logger("payments.bank_accounts")
 
 MOST_PER_PERSON: Final = 10
+# Each new one costs us a rupee, sent to see whether it is there; and one that is removed makes room for another.
+MOST_ADDED_A_DAY: Final = 20
 NUMBER: Final = "payments.bank_account.number"
 CURSOR_PREFIX: Final = "cur"
 # Four letters of the bank, a zero, six letters or digits of the branch (Reserve Bank of India).
@@ -46,7 +48,7 @@ def add_bank_account(*, owner: User, holder_name: str, ifsc: str, account_number
     with the holder's name as it was first given.
 
     :param ifsc: in any case.
-    :raises Refusal: `invalid`, `limit_exceeded` (they have ten).
+    :raises Refusal: `invalid`, `limit_exceeded` (they have ten, or added twenty within a day).
     """
     holder_name, ifsc, account_number = _read_holder(holder_name), _read_ifsc(ifsc), _read_number(account_number)
     index = blind_index(account_number, purpose=NUMBER)
@@ -59,6 +61,8 @@ def add_bank_account(*, owner: User, holder_name: str, ifsc: str, account_number
             return known
         if kept.count() >= MOST_PER_PERSON:
             raise Refusal("limit_exceeded", f"You can keep {MOST_PER_PERSON} bank accounts. Remove one first.")
+        if BankAccount.objects.filter(owner=owner, created_at__gt=now - timedelta(days=1)).count() >= MOST_ADDED_A_DAY:
+            raise Refusal("limit_exceeded", f"You can add {MOST_ADDED_A_DAY} bank accounts a day. Come back tomorrow.")
         account = BankAccount.objects.create(
             owner=owner,
             holder_name=holder_name,

@@ -17,7 +17,7 @@ from django.db import connections
 from django.test import override_settings
 from django.utils import timezone
 
-from payments.bank_accounts import MOST_PER_PERSON, number_of
+from payments.bank_accounts import MOST_ADDED_A_DAY, MOST_PER_PERSON, add_bank_account, number_of
 from payments.bank_checks import sweep_bank_accounts
 from payments.models import BankAccount
 from payments.payouts import sweep_payouts
@@ -137,6 +137,18 @@ def test_ten_at_once_leave_one_row_and_the_eleventh_account_is_refused() -> None
     refused = add(asha, account_number="5010001299999")
     assert (refused.status_code, refused.json()["code"]) == (422, "limit_exceeded")
     assert add(asha).status_code == 201
+
+
+def test_who_removes_accounts_and_adds_others_all_day_has_no_more_rupees_sent_to_them() -> None:
+    asha, zoya = holder(), holder("Zoya Khan")
+    for _ in range(MOST_ADDED_A_DAY):
+        added = add(zoya)
+        assert (added.status_code, zoya.delete(f"/bank-accounts/{added.json()['id']}").status_code) == (201, 204)
+    refused = add(zoya)
+    assert (refused.status_code, refused.json()["code"]) == (422, "limit_exceeded")
+    assert add(asha).status_code == 201
+    tomorrow = timezone.now() + timedelta(days=1)
+    add_bank_account(owner=zoya.user, **ASHA_AT_HDFC, account_number=NUMBER, now=tomorrow)
 
 
 def test_the_list_has_pages_that_stay_when_an_account_is_removed() -> None:
