@@ -93,6 +93,9 @@ def sweep_disputes(*, now: datetime, longest_seconds: float = 60.0) -> int:
             follow_dispute(gateway=dispute.gateway, dispute_id=dispute.dispute_id, now=now)
         except (GatewayError, Refusal) as error:
             log.warning("dispute.not_checked", dispute=dispute.dispute_id, reason=type(error).__name__)
+        except Exception:
+            # One that cannot be worked on must not keep the others from it; it comes again, and is heard of again.
+            log.exception("dispute.failed_to_check", dispute=dispute.dispute_id)
     return asked
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from ledger.models import Hold, Transaction
 from ledger.system_wallets import Purpose
+from payments import disputes
 from payments.captures import settle_order
 from payments.disputes import follow_dispute, sweep_disputes
 from payments.models import Case, Dispute, GatewayOrder, PaymentAttempt
@@ -231,3 +232,24 @@ def test_open_disputes_are_asked_about_now_and_then(sandbox: Sandbox) -> None:
     assert sweep_disputes(now=found.check_at + timedelta(seconds=1)) == 1
     assert Dispute.objects.get(pk=found.pk).state == "WON"
     assert sweep_disputes(now=timezone.now() + timedelta(days=30)) == 0
+
+
+def test_one_dispute_that_cannot_be_worked_on_does_not_stop_the_sweep(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, sound = (follow(dispute(sandbox, top_up(sandbox, holder()))) for _ in range(2))
+    for each in (broken, sound):
+        move_dispute(sandbox, each.dispute_id, "won")
+
+    def trip_over_one(*, gateway: str, dispute_id: str, now: datetime) -> None:
+        if dispute_id == broken.dispute_id:
+            raise ZeroDivisionError
+        follow_dispute(gateway=gateway, dispute_id=dispute_id, now=now)
+
+    later = timezone.now() + timedelta(hours=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(disputes, "follow_dispute", trip_over_one)
+        sweep_disputes(now=later)
+    assert Dispute.objects.get(pk=sound.pk).state == "WON"
+    sweep_disputes(now=later + timedelta(days=1))
+    assert Dispute.objects.get(pk=broken.pk).state == "WON"
