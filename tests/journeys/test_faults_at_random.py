@@ -41,7 +41,7 @@ from tests.journeys.bad_day.weather import FAULTS, Weather
 from tests.journeys.contract import Api
 from tests.running import CHECKOUT, Run, free_pair
 
-COUNT: Final = int(os.environ.get("FAULTS_COUNT", "150"))
+COUNT: Final = int(os.environ.get("FAULTS_COUNT", "80"))
 SEED: Final = int(os.environ.get("FAULTS_SEED", "20261125"))
 
 pytestmark = [pytest.mark.runner, pytest.mark.xdist_group("runner"), pytest.mark.timeout(600 + 3 * COUNT)]
