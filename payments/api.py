@@ -48,13 +48,13 @@ from wallet_project.kernel.problems import MEDIA_TYPE, problem
 from wallet_project.kernel.schema import BODY_PROBLEMS, TOKEN_PROBLEMS, problems
 from wallets.api import WALLET_PARAMETER
 
-KEY_PARAMETER: Final = OpenApiParameter(
-    HEADER,
-    str,
-    OpenApiParameter.HEADER,
-    required=True,
-    description="1 to 255 visible ASCII characters of your own choice, fresh for every new request, the same for a "
-    "retry. Scoped to you and kept for ever. Not needed for a dry run.",
+_KEY: Final = (
+    "1 to 255 visible ASCII characters of your own choice, fresh for every new request, the same for a retry. "
+    "Scoped to you and kept for ever."
+)
+KEY_PARAMETER: Final = OpenApiParameter(HEADER, str, OpenApiParameter.HEADER, required=True, description=_KEY)
+KEY_OR_DRY_PARAMETER: Final = OpenApiParameter(
+    HEADER, str, OpenApiParameter.HEADER, required=True, description=f"{_KEY} Not needed for a dry run."
 )
 DRY_RUN_PARAMETER: Final = OpenApiParameter(
     "dry_run", bool, description="`true`: answer what would happen; nothing moves and no key is used."
@@ -127,7 +127,7 @@ class MoneyView(APIView):
 class TransferView(MoneyView):
     @extend_schema(
         operation_id="wallet_transfer",
-        parameters=[KEY_PARAMETER, DRY_RUN_PARAMETER, WALLET_PARAMETER],
+        parameters=[KEY_OR_DRY_PARAMETER, DRY_RUN_PARAMETER, WALLET_PARAMETER],
         request=TransferRequest,
         responses={201: TransactionAnswer, 200: QuoteAnswer, **problems(*MONEY_PROBLEMS, "payee_not_found")},
         tags=["Money"],
@@ -143,7 +143,7 @@ class TransferView(MoneyView):
 class PayView(MoneyView):
     @extend_schema(
         operation_id="wallet_pay",
-        parameters=[KEY_PARAMETER, DRY_RUN_PARAMETER, WALLET_PARAMETER],
+        parameters=[KEY_OR_DRY_PARAMETER, DRY_RUN_PARAMETER, WALLET_PARAMETER],
         request=PayRequest,
         responses={201: TransactionAnswer, 200: QuoteAnswer, **problems(*MONEY_PROBLEMS, "payee_not_found")},
         tags=["Money"],
@@ -159,7 +159,7 @@ class PayView(MoneyView):
 class WithdrawView(MoneyView):
     @extend_schema(
         operation_id="wallet_withdraw",
-        parameters=[KEY_PARAMETER, DRY_RUN_PARAMETER, WALLET_PARAMETER],
+        parameters=[KEY_OR_DRY_PARAMETER, DRY_RUN_PARAMETER, WALLET_PARAMETER],
         request=WithdrawRequest,
         responses={202: TransactionAnswer, 200: QuoteAnswer, **problems(*MONEY_PROBLEMS, "bank_account_invalid")},
         tags=["Money"],
@@ -274,7 +274,7 @@ def webhook_view(gateway: str) -> type[WebhookView]:
         request=OpenApiTypes.OBJECT,
         responses={
             200: OpenApiResponse(description="Stored, now or before."),
-            **problems("signature_invalid", "body_too_large"),
+            **problems("signature_invalid", "not_found", "body_too_large"),
         },
         tags=["Webhooks"],
     )

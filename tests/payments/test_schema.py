@@ -73,6 +73,18 @@ def test_money_calls_name_their_key_and_its_problems(schema: dict[str, Any]) -> 
             assert f"`{code}`" in told, (name, code)
 
 
+def test_what_a_key_and_a_refusal_are_told_of_is_what_the_call_does(schema: dict[str, Any]) -> None:
+    for name, operation in operations(schema).items():
+        given = {parameter["name"]: parameter for parameter in operation.get("parameters", ())}
+        if "Idempotency-Key" in given:
+            assert ("dry run" in given["Idempotency-Key"]["description"]) == ("dry_run" in given), name
+    problem = schema["components"]["schemas"]["Problem"]
+    assert "transaction" in problem["properties"]
+    assert "transaction" not in problem["required"]
+    # A gateway that is not set up here.
+    assert "404" in operations(schema)["POST /webhooks/stripe"]["responses"]
+
+
 def test_the_readable_form_is_served_from_here(schema: dict[str, Any]) -> None:
     page = Client().get("/api/v1/docs")
     assert page.status_code == 200

@@ -32,6 +32,9 @@ class Problem(serializers.Serializer[None]):
     request_id = serializers.CharField()
     # DRF takes declared fields off the class, so its own `errors` stays.
     errors = FieldError(many=True)  # type: ignore[assignment]
+    transaction = serializers.CharField(
+        required=False, help_text="Of a refusal that is kept: the FAILED transaction in your history."
+    )
 
 
 def problems(*codes: str) -> dict[tuple[int, str], OpenApiResponse]:
