@@ -14,15 +14,16 @@ FAULTS: Final[Mapping[str, tuple[float, float, int | None]]] = {
     "no_answer": (0.02, 0.05, 2),
     "dropped_reply": (0.05, 0.15, None),
     "late_reply": (0.02, 0.05, 2),
-    "delayed_webhooks": (0.10, 0.50, 3),
+    "delayed_webhooks": (0.20, 0.60, 6),
     "reordered_webhooks": (0.30, 0.90, 2),
 }
 _ALSO: Final = 3
 # In its turn a fault of the API strikes what has effects, so often that whole requests fail with all their repetitions:
-# what they did, if anything, has to be found out later. One of them has its turn all day long.
+# what they did, if anything, has to be found out later. Replies to what is sent are dropped all day long, and webhooks
+# often come too late to tell of it first: then it is sent again after it took effect.
 _STORM: Final = (0.4, 0.6)
 _WRITES: Final[Mapping[str, Any]] = {"routes": ["orders", "payouts", "refunds"], "methods": ["POST"]}
-_ALL_DAY: Final = "dropped_reply"
+_ALL_DAY: Final = frozenset({"dropped_reply", "delayed_webhooks"})
 _SENDS: Final[Mapping[str, Any]] = {"routes": ["payouts", "refunds"], "methods": ["POST"]}
 
 
@@ -44,12 +45,12 @@ class Weather:
         self.clear()
         chosen = self._order[number % len(self._order)]
         others = [name for name in self._order if name != chosen]
-        for name in sorted({chosen, _ALL_DAY, *self._dice.sample(others, k=_ALSO)}):
+        for name in sorted({chosen, *_ALL_DAY, *self._dice.sample(others, k=_ALSO)}):
             least, most, seconds = FAULTS[name]
             switch: dict[str, Any] = {"fault": name, "seed": self._seed + number}
             if seconds is not None:
                 switch["seconds"] = seconds
-            if name in (chosen, _ALL_DAY) and not name.endswith("webhooks"):
+            if name in {chosen, *_ALL_DAY} and not name.endswith("webhooks"):
                 (least, most), switch = _STORM, {**switch, **(_WRITES if name == chosen else _SENDS)}
             self._call("POST", {**switch, "probability": round(self._dice.uniform(least, most), 3)})
 
