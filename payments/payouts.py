@@ -31,6 +31,8 @@ log = structlog.get_logger("payments.payouts")
 MOST_PAYOUTS_AT_ONCE: Final = 100
 # After that many sends without an answer our reference is looked for before each further one.
 SENDS_BEFORE_LOOKING: Final = 3
+# So too after this long, for some gateways forget a key after a day (https://docs.stripe.com/api/idempotent_requests).
+KEY_IS_CERTAIN: Final = timedelta(hours=23)
 # The gateway keeps a key for seven days. Past it, the same key would pay anew: only asking is left then.
 KEY_LIFETIME: Final = timedelta(days=6)
 # No request is still on its way that was begun before that.
@@ -143,14 +145,14 @@ def _go_on(payout: Payout, now: datetime) -> None:
         if found is not None:
             _learn(payout, found, now)
         return
-    key_lives = payout.sent_at is None or now < payout.sent_at + KEY_LIFETIME
-    if payout.sends >= SENDS_BEFORE_LOOKING or not key_lives:
+    age = timedelta() if payout.sent_at is None else now - payout.sent_at
+    if payout.sends >= SENDS_BEFORE_LOOKING or age >= KEY_IS_CERTAIN:
         give_back_connection()
         found = gateway.find_payout(reference=payout.key)
         if found is not None:
             _learn(payout, found, now)
             return
-    if key_lives:
+    if age < KEY_LIFETIME:
         _send(payout, now)
 
 

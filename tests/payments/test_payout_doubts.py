@@ -144,6 +144,17 @@ def test_a_no_after_an_answer_that_was_lost_is_not_believed_where_the_payout_is_
     assert all(body == bank.sent[0] for body in bank.sent)
 
 
+def test_a_payout_sent_yesterday_is_looked_for_first_for_the_gateway_may_have_forgotten_its_key(bank: Bank) -> None:
+    asha, withdrawal = asha_withdraws()
+    bank.on_send = [BAD_GATEWAY]
+    with pytest.raises(GatewayError):
+        ask(withdrawal)
+    sent, bank.has = len(bank.sent), [{"status": "processed", "utr": "UTR1"}]
+    ask(withdrawal, hours=24)
+    assert (len(bank.sent), payout_of(withdrawal).sends, payout_of(withdrawal).state) == (sent, 1, "PROCESSED")
+    assert asha.balance == 200
+
+
 def test_a_no_while_an_earlier_try_may_still_be_on_its_way_is_asked_for_again(bank: Bank) -> None:
     asha, withdrawal = asha_withdraws()
     bank.on_send = [BAD_GATEWAY]
