@@ -302,7 +302,10 @@ class BankAccountsView(APIView):
         tags=["Bank accounts"],
     )
     def post(self, request: Request) -> Response:
-        """Add a bank account; at most ten. One that you have already is answered again, as it was first added."""
+        """
+        Add a bank account; how many is the operator's choice (ten). One that you have already is answered again, as
+        it was first added.
+        """
         given = BankAccountRequest(data=request.data)
         given.is_valid(raise_exception=True)
         account = add_bank_account(owner=cast(User, request.user), now=timezone.now(), **given.validated_data)

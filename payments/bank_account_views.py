@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -12,7 +13,6 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.signed_in import SignedInRequest, signed_in
 from payments.bank_accounts import (
-    MOST_PER_PERSON,
     add_bank_account,
     bank_accounts_of,
     find_bank_account,
@@ -57,8 +57,8 @@ def bank_accounts(request: SignedInRequest) -> HttpResponse:
     checking = any(each.check_at is not None and each.validation not in _DECIDED for each in accounts)
     shown = {
         "accounts": [_shown(each) for each in accounts],
-        "is_full": len(accounts) >= MOST_PER_PERSON,
-        "most": MOST_PER_PERSON,
+        "is_full": len(accounts) >= settings.MOST_BANK_ACCOUNTS,
+        "most": settings.MOST_BANK_ACCOUNTS,
         "look_again": look_again(request.GET.dict()) if checking else "",
         "waits": checking,
         "here": "bank_accounts",

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 
 from accounts.models import User
@@ -23,9 +24,8 @@ from wallet_project.kernel.sealing import blind_index, reseal, seal, unseal
 
 log = structlog.get_logger("payments.bank_accounts")
 
-MOST_PER_PERSON: Final = 10
-# Each new one costs us a rupee, sent to see whether it is there; and one that is removed makes room for another.
-MOST_ADDED_A_DAY: Final = 20
+# As many as anybody may be let keep.
+MOST_LISTED: Final = 100
 NUMBER: Final = "payments.bank_account.number"
 CURSOR_PREFIX: Final = "cur"
 # Four letters of the bank, a zero, six letters or digits of the branch (Reserve Bank of India).
@@ -48,21 +48,23 @@ def add_bank_account(*, owner: User, holder_name: str, ifsc: str, account_number
     with the holder's name as it was first given.
 
     :param ifsc: in any case.
-    :raises Refusal: `invalid`, `limit_exceeded` (they have ten, or added twenty within a day).
+    :raises Refusal: `invalid`, `limit_exceeded` (they have, or added within a day, as many as they may).
     """
     holder_name, ifsc, account_number = _read_holder(holder_name), _read_ifsc(ifsc), _read_number(account_number)
     index = blind_index(account_number, purpose=NUMBER)
     with transaction.atomic():
-        # One at a time for each person, so that ten are ten. Only the row's lock matters.
+        # One at a time for each person, so that the most is the most. Only the row's lock matters.
         User.objects.select_for_update(no_key=True).get(pk=owner.pk)
         kept = BankAccount.objects.filter(owner=owner, removed_at=None)
         known = kept.filter(ifsc=ifsc, number_index=index).first()
         if known is not None:
             return known
-        if kept.count() >= MOST_PER_PERSON:
-            raise Refusal("limit_exceeded", f"You can keep {MOST_PER_PERSON} bank accounts. Remove one first.")
-        if BankAccount.objects.filter(owner=owner, created_at__gt=now - timedelta(days=1)).count() >= MOST_ADDED_A_DAY:
-            raise Refusal("limit_exceeded", f"You can add {MOST_ADDED_A_DAY} bank accounts a day. Come back tomorrow.")
+        most, a_day = settings.MOST_BANK_ACCOUNTS, settings.MOST_BANK_ACCOUNTS_A_DAY
+        if kept.count() >= most:
+            raise Refusal("limit_exceeded", f"You can keep {most} bank accounts. Remove one first.")
+        # One that is removed makes room for another.
+        if BankAccount.objects.filter(owner=owner, created_at__gt=now - timedelta(days=1)).count() >= a_day:
+            raise Refusal("limit_exceeded", f"You can add {a_day} bank accounts a day. Come back tomorrow.")
         account = BankAccount.objects.create(
             owner=owner,
             holder_name=holder_name,
@@ -78,7 +80,7 @@ def add_bank_account(*, owner: User, holder_name: str, ifsc: str, account_number
     return account
 
 
-def bank_accounts_of(*, owner: User, limit: int = MOST_PER_PERSON, cursor: str | None = None) -> AccountsPage:
+def bank_accounts_of(*, owner: User, limit: int = MOST_LISTED, cursor: str | None = None) -> AccountsPage:
     """
     What this person has not removed, newest first.
 

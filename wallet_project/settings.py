@@ -98,6 +98,9 @@ try:
     STOP_WAITING_SECONDS = env.int("WALLET_STOP_WAITING_SECONDS", default=36 * 3600, validate=Range(min=1))
     # Whether people may take their own top-ups back to where they came from, without asking support.
     REFUNDS_BY_PERSON = env.bool("WALLET_REFUNDS_BY_PERSON", default=False)
+    # For each person. Of those that are added a day, for each new one costs a rupee, sent to see whether it is there.
+    MOST_BANK_ACCOUNTS = env.int("WALLET_MOST_BANK_ACCOUNTS", default=10, validate=Range(1, 100))
+    MOST_BANK_ACCOUNTS_A_DAY = env.int("WALLET_MOST_BANK_ACCOUNTS_A_DAY", default=20, validate=Range(min=1))
     ADD_ORDER_LIFETIME_SECONDS = env.int("WALLET_ORDER_LIFETIME_SECONDS", default=1800, validate=Range(min=1))
 except environs.EnvError as error:
     raise ImproperlyConfigured(f"Settings: {error}") from error

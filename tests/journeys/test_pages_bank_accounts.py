@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from django.conf import settings
 
-from payments.bank_accounts import MOST_PER_PERSON, number_of
+from payments.bank_accounts import number_of
 from payments.models import BankAccount
 from tests.journeys.browsing import Browser, Page
 from tests.payments.cast import Holder, holder
@@ -105,7 +106,7 @@ def test_removing_asks_first(asha: Holder) -> None:
 
 
 def test_the_eleventh_is_refused_with_a_reason(asha: Holder) -> None:
-    for number in range(MOST_PER_PERSON):
+    for number in range(settings.MOST_BANK_ACCOUNTS):
         bank_account(asha, f"{number:04}")
     browser = Browser(asha.user)
     assert "Remove one to add another" in browser.open("/bank-accounts").text

@@ -17,7 +17,7 @@ from django.db import connections
 from django.test import override_settings
 from django.utils import timezone
 
-from payments.bank_accounts import MOST_ADDED_A_DAY, MOST_PER_PERSON, add_bank_account, number_of
+from payments.bank_accounts import add_bank_account, number_of
 from payments.bank_checks import sweep_bank_accounts
 from payments.models import BankAccount
 from payments.payouts import sweep_payouts
@@ -133,7 +133,7 @@ def test_ten_at_once_leave_one_row_and_the_eleventh_account_is_refused() -> None
         assert set(pool.map(race, [NUMBER] * 6)) == {201}
         assert BankAccount.objects.filter(owner=asha.user).count() == 1
         answers = list(pool.map(race, [f"50100012{n:04d}" for n in range(20, 34)]))
-    assert (answers.count(201), answers.count(422)) == (MOST_PER_PERSON - 1, 5)
+    assert (answers.count(201), answers.count(422)) == (settings.MOST_BANK_ACCOUNTS - 1, 5)
     refused = add(asha, account_number="5010001299999")
     assert (refused.status_code, refused.json()["code"]) == (422, "limit_exceeded")
     assert add(asha).status_code == 201
@@ -141,7 +141,7 @@ def test_ten_at_once_leave_one_row_and_the_eleventh_account_is_refused() -> None
 
 def test_who_removes_accounts_and_adds_others_all_day_has_no_more_rupees_sent_to_them() -> None:
     asha, zoya = holder(), holder("Zoya Khan")
-    for _ in range(MOST_ADDED_A_DAY):
+    for _ in range(settings.MOST_BANK_ACCOUNTS_A_DAY):
         added = add(zoya)
         assert (added.status_code, zoya.delete(f"/bank-accounts/{added.json()['id']}").status_code) == (201, 204)
     refused = add(zoya)

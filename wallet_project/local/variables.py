@@ -110,6 +110,9 @@ def settings_of(*, home: Path, port: int, state: State, given: Mapping[str, str]
         "WALLET_ASK_AFTER_SECONDS": "6",
         "WALLET_STOP_WAITING_SECONDS": "120",
         "WALLET_REFUNDS_BY_PERSON": "1",
+        # One demo person tries every ending of an account's number, and more than once.
+        "WALLET_MOST_BANK_ACCOUNTS": "100",
+        "WALLET_MOST_BANK_ACCOUNTS_A_DAY": "1000",
         "SECRET_KEY": state.keep("secret_key", lambda: secrets.token_urlsafe(48)),
         "ALLOWED_HOSTS": f"{HOST},localhost",
         "TOKEN_SIGNING_KEYS": state.keep(
