@@ -13,7 +13,7 @@ from typing import Final
 
 from django.conf import settings
 
-from ledger.movements import Completion, Group, GuardView, LockedWallet, Movement, PlaceHold, ReleaseHold
+from ledger.movements import Act, Completion, Group, GuardView, LockedWallet, Movement, PlaceHold, ReleaseHold
 from ledger.store import KnownGivenBack, KnownHold, KnownTransaction, in_microseconds
 from wallet_project.kernel.money import BOUND, to_units
 
@@ -91,7 +91,7 @@ def judge(group: Group, books: Books, now: datetime) -> str:
             code = guard(view) or ""
             if code:
                 return code
-    return _judge_funds(group, books)
+    return foresee(group, books)[0]
 
 
 def _judge_parties(movement: Movement, states: States) -> str:
@@ -140,36 +140,74 @@ def _judge_promise(hold: PlaceHold, states: States) -> str:
     return "" if hold.fact or wallet.status == "ACTIVE" else "wallet_frozen"
 
 
-def _judge_funds(group: Group, books: Books) -> str:
-    """Funds and bounds, each act after the ones before it."""
-    states = books.states
-    balances: defaultdict[int, int] = defaultdict(int)
-    helds: defaultdict[int, int] = defaultdict(int)
+@dataclass(slots=True)
+class Changes:
+    """What a group makes of its wallets, in units, as far as it has been followed."""
+
+    balances: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    helds: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+
+    def spare(self, state: State) -> int:
+        pk = state.wallet.id
+        return state.spare + self.balances[pk] - self.helds[pk]
+
+    def can_take(self, state: State, units: int) -> bool:
+        return state.can_take(units + self.balances[state.wallet.id])
+
+    def move(self, from_wallet: int, to_wallet: int, units: int) -> None:
+        self.balances[from_wallet] -= units
+        self.balances[to_wallet] += units
+
+
+def foresee(group: Group, books: Books) -> tuple[str, Changes]:
+    """
+    Follow a group act by act, each after the ones before it: the first refusal for want of funds or room, and what
+    changes until then. Facts are never refused, but what they take is not there for those that follow.
+    """
+    changes = Changes()
     for act in group.movements:
-        if isinstance(act, PlaceHold):
-            if not act.fact:
-                if states[act.wallet].spare + balances[act.wallet] - helds[act.wallet] < act.units:
-                    return "insufficient_funds"
-                helds[act.wallet] += act.units
-            continue
-        ended = act.hold if isinstance(act, ReleaseHold) else act.captures if isinstance(act, Movement) else None
-        if ended is not None:
-            helds[books.holds[ended].wallet] -= books.holds[ended].units
-        if not isinstance(act, Movement) or act.fact or not moves_money(act):
-            continue
-        assert act.to_wallet is not None  # noqa: S101  (refused before)
-        payer, payee = states[act.from_wallet], states[act.to_wallet]
-        left = payer.balance + balances[act.from_wallet] - act.units
-        if payer.wallet.is_system:
-            if left <= -BOUND_UNITS:
-                return "limit_exceeded"
-        elif left - payer.held - helds[act.from_wallet] < payer.wallet.minimum_units:
+        code = _foresee(act, books, changes)
+        if code:
+            return code, changes
+    return "", changes
+
+
+def _foresee(act: Act, books: Books, changes: Changes) -> str:
+    if isinstance(act, Completion):
+        known = books.pending[act.transaction]
+        if known.type == "ADD" and act.status == "SUCCESS":
+            _foresee_fact(changes, books.states[known.from_wallet], books.states[known.to_wallet], known.amount_units)
+        return ""
+    if isinstance(act, PlaceHold):
+        spare = changes.spare(books.states[act.wallet])
+        if spare < act.units and not act.fact:
             return "insufficient_funds"
-        if payee.balance + balances[act.to_wallet] + act.units >= BOUND_UNITS:
-            return "limit_exceeded"
-        balances[act.from_wallet] -= act.units
-        balances[act.to_wallet] += act.units
+        changes.helds[act.wallet] += min(act.units, max(0, spare))
+        return ""
+    ended = act.hold if isinstance(act, ReleaseHold) else act.captures
+    if ended is not None:
+        changes.helds[books.holds[ended].wallet] -= books.holds[ended].units
+    if isinstance(act, ReleaseHold) or not moves_money(act) or act.to_wallet is None:
+        return ""
+    payer, payee = books.states[act.from_wallet], books.states[act.to_wallet]
+    if act.fact:
+        _foresee_fact(changes, payer, payee, act.units)
+        return ""
+    if changes.spare(payer) < act.units:
+        return "limit_exceeded" if payer.wallet.is_system else "insufficient_funds"
+    if payee.balance + changes.balances[act.to_wallet] + act.units >= BOUND_UNITS:
+        return "limit_exceeded"
+    changes.move(act.from_wallet, act.to_wallet, act.units)
     return ""
+
+
+def _foresee_fact(changes: Changes, payer: State, payee: State, units: int) -> None:
+    """Whichever side cannot, a system wallet stands in for it."""
+    lands = changes.can_take(payee, units)
+    if payer.wallet.is_system or changes.spare(payer) >= units:
+        changes.balances[payer.wallet.id] -= units
+    if lands:
+        changes.balances[payee.wallet.id] += units
 
 
 def moves_money(movement: Movement) -> bool:

@@ -20,7 +20,7 @@ from psycopg_pool import PoolTimeout
 
 from ledger import store
 from ledger.batch import Batch, NeedsWallets
-from ledger.judging import Books, State, judge, moves_money
+from ledger.judging import Books, State, foresee, judge
 from ledger.movements import Group, LockedWallet, Movement, Outcome, Preview
 from ledger.numbers import drawing
 from ledger.walk import Walk
@@ -36,7 +36,7 @@ MOST_RUNS: Final = 8
 _RERUN: Final = frozenset({"40001", "40P01"})
 _BUSY: Final = frozenset({"55P03", "57014"})
 # Constraints that a concurrent posting of the same request may hit first; the re-run then sees its rows.
-_GUARDS: Final = frozenset({"ledger_idempotencykey_pkey", "ledger_transaction_uuid_key"})
+_GUARDS: Final = frozenset({"ledger_idempotencykey_pkey", "ledger_transaction_uuid_key", "ledger_hold_reference_key"})
 
 
 class OutcomeUnknown(Refusal):
@@ -184,14 +184,24 @@ def preview(groups: Sequence[Group]) -> list[Preview]:
     previews = []
     for group in groups:
         code = judge(group, books, now)
-        for movement in group.movements:
-            if code or not isinstance(movement, Movement) or not moves_money(movement) or movement.to_wallet is None:
-                continue
-            states[movement.from_wallet].balance -= movement.units
-            states[movement.to_wallet].balance += movement.units
+        if not code:
+            _carry(group, books)
         balances = {pk: from_units(state.balance) for pk, state in states.items()}
         previews.append(Preview(code=code, balances=balances))
     return previews
+
+
+def _carry(group: Group, books: Books) -> None:
+    """What a group would leave behind, for the ones that are judged after it."""
+    _, changes = foresee(group, books)
+    for pk, units in changes.balances.items():
+        books.states[pk].balance += units
+    for pk, units in changes.helds.items():
+        books.states[pk].held += units
+    for act in group.movements:
+        if isinstance(act, Movement) and act.type == "REFUND" and act.reverses is not None:
+            known = books.given_back[act.reverses]
+            books.given_back[act.reverses] = known._replace(left_units=known.left_units - act.units)
 
 
 def _sqlstate(error: BaseException | None) -> str:
@@ -226,4 +236,4 @@ def _fate_of(error: BaseException, attempt: _Attempt) -> str:
 def _report(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         if outcome.diverted:
-            log.warning("posting.diverted_to_suspense", transactions=list(outcome.diverted))
+            log.warning("posting.diverted", transactions=list(outcome.diverted))

@@ -198,7 +198,10 @@ class Walk:
         payer = self.states[movement.from_wallet]
         if not payer.wallet.is_system and payer.spare < movement.units:
             owing = {**movement.metadata, "owing_wallet": str(movement.from_wallet)}
-            movement = replace(movement, from_wallet=self._needed("chargebacks", movement.currency), metadata=owing)
+            chargebacks = self._needed("chargebacks", movement.currency)
+            if chargebacks == movement.to_wallet:
+                raise ValueError("What a wallet has not got cannot be taken to chargebacks: it is owed there already.")
+            movement = replace(movement, from_wallet=chargebacks, metadata=owing)
         return movement
 
     def _needed(self, purpose: str, currency: str) -> int:

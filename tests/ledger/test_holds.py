@@ -8,13 +8,14 @@ import psycopg
 import pytest
 from django.utils import timezone
 
+from ledger import store
 from ledger.holds import release_expired_holds
 from ledger.models import Hold, Transaction
 from ledger.movements import Group, Key, Movement, Outcome, PlaceHold, ReleaseHold
-from ledger.posting import post
+from ledger.posting import post, preview
 from ledger.system_wallets import Purpose, system_wallet
 from tests.environment import Database
-from tests.ledger.factories import Member, asha, clearing, fund, gateway_actor, group, key, ravi, transfer
+from tests.ledger.factories import Member, asha, clearing, fund, gateway_actor, group, key, meera, ravi, transfer
 from wallets.models import Wallet
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -253,3 +254,61 @@ def test_the_database_itself_refuses_a_hold_that_does_not_add_up(database: Datab
         with pytest.raises(refusals), psycopg.connect(url) as server:  # at COMMIT, too
             server.execute(statement.format(wallet=a.wallet.pk, hold=hold))
     assert standing(a) == (10, 6)
+
+
+def fact(payer: Member, payee: Member, amount: str) -> Movement:
+    return transfer(payer, payee, amount, fact=True)
+
+
+def test_what_facts_and_demands_take_is_not_there_for_what_follows_in_their_group() -> None:
+    a, r, shop = asha(balance="100"), ravi(), asha(balance="5")
+    acts: list[tuple[Any, ...]] = [
+        (fact(a, r, "80"), transfer(a, r, "50")),
+        (place(a, "80", "demand", fact=True), transfer(a, r, "50")),
+        (fact(a, shop, "80"), place(a, "30", "promise"), transfer(shop, r, "1")),
+        (transfer(a, r, "90"), fact(shop, a, "5"), transfer(a, r, "15")),
+    ]
+    outcomes = post([group(a, *each) for each in acts])
+    assert [(outcome.kind, outcome.code) for outcome in outcomes] == [
+        ("refused", "insufficient_funds"),
+        ("refused", "insufficient_funds"),
+        ("refused", "insufficient_funds"),
+        ("posted", ""),
+    ]
+    assert (standing(a), r.balance, shop.balance) == ((0, 0), 105, 0)
+
+
+def test_a_preview_judges_holds_as_the_posting_does() -> None:
+    a, r, shop = asha(balance="100"), ravi(), meera(balance="50")
+    hold = placed(a, "60")
+    add = fund(a.wallet, "0.5")
+    stories = [
+        [group(a, place(a, "30", "more")), group(a, transfer(a, r, "20"))],
+        [group(a, transfer(a, r, "45", captures=hold)), group(a, transfer(a, r, "55"))],
+        [group(a, ReleaseHold(hold=hold)), group(a, transfer(a, r, "100"))],
+        [group(a, place(a, "1000", "all", fact=True)), group(a, transfer(a, r, "0.01"))],
+        [group(shop, fact(shop, a, "50")), group(a, transfer(a, r, "90"))],
+        [group(a, refund_of(add, a, "0.4")), group(a, refund_of(add, a, "0.2"))],
+    ]
+    expected = ["insufficient_funds", "", "", "insufficient_funds", "", "refund_exceeds"]
+    assert [preview(story)[1].code for story in stories] == expected
+    assert standing(a) == (Decimal("100.5"), 60)
+    # And the same of a posting, for the one story whose end depends on a demand.
+    assert [outcome.code for outcome in post(stories[3])] == ["", "insufficient_funds"]
+
+
+def test_what_a_wallet_has_not_got_is_not_taken_to_where_it_is_owed_already() -> None:
+    a = asha()
+    with pytest.raises(ValueError, match="owed there already"):
+        do(a, Movement(type="CHARGEBACK", amount=Decimal(1), currency="INR", from_wallet=a.wallet.pk,
+                       to_wallet=system_wallet(Purpose.CHARGEBACKS, "INR"), fact=True))  # fmt: skip
+
+
+def test_two_equal_promises_that_slip_past_the_look_up_are_still_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    a = asha(balance="10")
+    first = placed(a, "6", reference="slips past")
+    looked = iter([{}])
+    real = store.read_holds
+    monkeypatch.setattr(store, "read_holds", lambda *given: next(looked, None) or real(*given))
+    again = do(a, place(a, "4", "slips past"))
+    assert (again.kind, again.holds, standing(a)) == ("unchanged", (first,), (10, 6))

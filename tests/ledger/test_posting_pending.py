@@ -160,7 +160,7 @@ def test_a_top_up_for_a_wallet_closed_meanwhile_goes_to_suspense_and_is_logged()
         "instead_of": public_id("txn", Transaction.objects.get(pk=pending).uuid),
         "intended_wallet": str(person.wallet.pk),
     }
-    (line,) = [line for line in lines if line["event"] == "posting.diverted_to_suspense"]
+    (line,) = [line for line in lines if line["event"] == "posting.diverted"]
     assert (line["log_level"], line["transactions"]) == ("warning", [diverted])
     assert complete(pending).kind == "unchanged"
     assert Wallet.objects.get(pk=suspense).balance == before + 75
@@ -176,7 +176,7 @@ def test_a_fact_for_a_closed_wallet_goes_to_suspense_and_is_logged() -> None:
     assert (person.balance, Wallet.objects.get(pk=suspense).balance) == (0, before + 30)
     found = Transaction.objects.get(pk=transaction)
     assert (found.to_wallet_id, found.metadata) == (suspense, {"intended_wallet": str(person.wallet.pk)})
-    assert [line["transactions"] for line in lines if line["event"] == "posting.diverted_to_suspense"] == [[found.pk]]
+    assert [line["transactions"] for line in lines if line["event"] == "posting.diverted"] == [[found.pk]]
 
 
 def test_a_fact_that_would_take_a_balance_past_the_bound_goes_to_suspense() -> None:

@@ -252,7 +252,13 @@ MUTANTS: Final = (
     ),
     Mutant(
         "what is held when money is spent",
-        (Edit("ledger/judging.py", "left - payer.held - helds[act.from_wallet] <", "left <"),),
+        (
+            Edit(
+                "ledger/judging.py",
+                "return state.spare + self.balances[pk] - self.helds[pk]",
+                "return state.spare + state.held + self.balances[pk]",
+            ),
+        ),
         (f"{HOLDS}::test_what_is_held_cannot_be_spent_and_the_rest_can",),
     ),
     Mutant(
