@@ -21,11 +21,11 @@ from ledger.movements import Completion, Group, Key, Movement, Outcome
 from ledger.posting import post
 from payments.cases import open_case
 from payments.gateways import gateway_named
-from payments.gateways.base import AUTHORIZED, REFUNDED, GatewayRefused, RemotePayment
+from payments.gateways.base import AUTHORIZED, REFUNDED, GatewayRefused, RemotePayment, RemoteRefund
 from payments.models import Case, GatewayOrder, GatewayRefund, ParkedPayment, PaymentAttempt
 from payments.orders import GATEWAY_ACTOR, next_check
 from payments.parking import park_payment, return_parked
-from payments.refund_outcomes import settle_refunds
+from payments.refund_outcomes import take_in
 from wallet_project.kernel.database import give_back_connection
 from wallet_project.kernel.fingerprints import fingerprint
 from wallet_project.kernel.money import Money
@@ -34,6 +34,10 @@ log = structlog.get_logger("payments.captures")
 
 _LONGEST_WORD: Final = {"status": 20, "method": 20, "error_code": 60, "error_reason": 100, "reference": 100}
 _NUMBERS: Final = ("refunded_minor", "fee_minor", "tax_minor")
+
+
+class _Parked(Exception):
+    """The payment has been parked, by whoever had a newer answer: it credits nobody."""
 
 
 def settle_order(*, order: GatewayOrder, now: datetime) -> None:
@@ -53,9 +57,10 @@ def settle_order(*, order: GatewayOrder, now: datetime) -> None:
         if attempt is None:
             log.error("capture.of_another_order", order=order.order_id, payment=payment.id)
         elif payment.was_captured:
+            refunds = _unknown_refunds(attempt, payment)
             brought = _take(order, attempt, payment, now)
             if brought is not None:
-                _mind_refunds(attempt, payment, brought, now)
+                _mind_refunds(attempt, refunds, brought, now)
 
 
 def _payments_of(order: GatewayOrder, now: datetime) -> list[RemotePayment]:
@@ -117,6 +122,20 @@ def _note(order: GatewayOrder, payment: RemotePayment, now: datetime) -> Payment
     return known.filter(gateway=order.gateway, payment_id=payment.id, order=order).first()
 
 
+def _unknown_refunds(attempt: PaymentAttempt, payment: RemotePayment) -> Sequence[RemoteRefund]:
+    """
+    The payment's refunds, where the gateway has given back another amount than we have.
+
+    :raises GatewayError: it would not say.
+    """
+    ours = GatewayRefund.objects.filter(attempt=attempt).exclude(state=GatewayRefund.State.FAILED)
+    there = payment.amount_minor if payment.status == REFUNDED else payment.refunded_minor
+    if there == (ours.aggregate(total=Sum("amount_minor"))["total"] or 0):
+        return ()
+    give_back_connection()
+    return gateway_named(attempt.gateway).refunds_of(payment_id=attempt.payment_id)
+
+
 def _take(order: GatewayOrder, attempt: PaymentAttempt, payment: RemotePayment, now: datetime) -> Transaction | None:
     """
     A captured payment's money: credited, or parked.
@@ -129,11 +148,23 @@ def _take(order: GatewayOrder, attempt: PaymentAttempt, payment: RemotePayment, 
     if payment.amount_minor != order.amount_minor or payment.amount_minor != attempt.amount_minor:
         # Never credited in part: it goes back to whoever paid it.
         return park_payment(attempt=attempt, reason=ParkedPayment.Reason.AMOUNT)
-    credited = _credited(order) or _credit(order, attempt, now)
+    credited = _credited(order)
+    if credited is None and not _is_gone(payment):
+        try:
+            credited = _credit(order, attempt, now)
+        except _Parked:
+            log.info("capture.parked_meanwhile", order=order.order_id, payment=payment.id)
+    if credited is None:
+        return park_payment(attempt=attempt, reason=ParkedPayment.Reason.GONE)
     if credited.pk == attempt.pk:
         assert credited.credited_by is not None  # noqa: S101  (it is credited)
         return credited.credited_by
     return park_payment(attempt=attempt, reason=ParkedPayment.Reason.SECOND)
+
+
+def _is_gone(payment: RemotePayment) -> bool:
+    """All of it has gone back to whoever paid it."""
+    return payment.status == REFUNDED or payment.refunded_minor >= payment.amount_minor
 
 
 def _credited(order: GatewayOrder) -> PaymentAttempt | None:
@@ -144,6 +175,7 @@ def _credited(order: GatewayOrder) -> PaymentAttempt | None:
 def _credit(order: GatewayOrder, attempt: PaymentAttempt, now: datetime) -> PaymentAttempt:
     """
     :returns: the attempt that paid the order, be it this one or another that was faster.
+    :raises _Parked: this one's money is in suspense already.
     """
 
     def remember(outcomes: Sequence[Outcome]) -> None:
@@ -154,6 +186,8 @@ def _credit(order: GatewayOrder, attempt: PaymentAttempt, now: datetime) -> Paym
         transaction = (outcome.diverted or outcome.transactions)[0]
         if PaymentAttempt.objects.filter(pk=attempt.pk, credited_by=None).update(credited_by=transaction) != 1:
             raise RuntimeError(f"Payment {attempt.payment_id} has been credited before.")
+        if ParkedPayment.objects.filter(attempt=attempt).exists():
+            raise _Parked
         # A second payment may come whose webhook is lost.
         GatewayOrder.objects.filter(pk=order.pk).update(
             state=GatewayOrder.State.PAID, check_at=next_check(order=order, state=GatewayOrder.State.PAID, now=now)
@@ -174,11 +208,12 @@ def _credit(order: GatewayOrder, attempt: PaymentAttempt, now: datetime) -> Paym
     return credited
 
 
-def _mind_refunds(attempt: PaymentAttempt, payment: RemotePayment, brought: Transaction, now: datetime) -> None:
+def _mind_refunds(
+    attempt: PaymentAttempt, refunds: Sequence[RemoteRefund], brought: Transaction, now: datetime
+) -> None:
     """What has been refunded there is refunded here, whoever began it; and what credits nobody goes back."""
-    ours = GatewayRefund.objects.filter(attempt=attempt).exclude(state=GatewayRefund.State.FAILED)
-    if payment.refunded_minor != (ours.aggregate(total=Sum("amount_minor"))["total"] or 0):
-        settle_refunds(attempt=attempt, brought=brought, now=now)
+    for remote in refunds:
+        take_in(attempt=attempt, brought=brought, remote=remote, now=now)
     if ParkedPayment.objects.filter(attempt=attempt).exists():
         return_parked(attempt=attempt, brought=brought, now=now)
 

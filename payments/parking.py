@@ -1,5 +1,6 @@
 """
-Captured payments that credit nobody: a second one of an order, or one of another amount than the order's.
+Captured payments that credit nobody: a second one of an order, one of another amount than the order's, or one whose
+money the gateway had given back before anybody here heard of it.
 
 Their money is a fact, so it is posted, into suspense; and it goes back to its payer, all of it, as any refund does.
 Nothing happens off the ledger.
@@ -25,12 +26,16 @@ from wallet_project.kernel.money import Money
 log = structlog.get_logger("payments.parking")
 
 
+class _Credited(Exception):
+    """Somebody who had an older answer was here first, and it credited its order."""
+
+
 def park_payment(*, attempt: PaymentAttempt, reason: str) -> Transaction:
     """
     Put a captured payment's money into suspense, once. Safe to run any number of times, at once too.
 
     :param reason: one of `ParkedPayment.Reason`.
-    :returns: what brought the money there.
+    :returns: what brought the money there; or to a person, if it has credited its order meanwhile.
     :raises Refusal: `busy`.
     """
     known = ParkedPayment.objects.select_related("transaction").filter(attempt=attempt).first()
@@ -38,10 +43,14 @@ def park_payment(*, attempt: PaymentAttempt, reason: str) -> Transaction:
         return known.transaction
 
     def remember(outcomes: Sequence[Outcome]) -> None:
-        if outcomes[0].kind == "posted":
-            ParkedPayment.objects.create(
-                attempt=attempt, transaction_id=outcomes[0].transactions[0], reason=ParkedPayment.Reason(reason)
-            )
+        if outcomes[0].kind != "posted":
+            return
+        # Either posting moves the same shard of clearing, so of two at once the later one sees the other's.
+        if PaymentAttempt.objects.filter(pk=attempt.pk, credited_by__isnull=False).exists():
+            raise _Credited
+        ParkedPayment.objects.create(
+            attempt=attempt, transaction_id=outcomes[0].transactions[0], reason=ParkedPayment.Reason(reason)
+        )
 
     order = attempt.order
     movement = Movement(
@@ -55,7 +64,10 @@ def park_payment(*, attempt: PaymentAttempt, reason: str) -> Transaction:
     )
     name = f"{attempt.gateway}:{attempt.payment_id}"
     key = Key(key=f"parked:{name}", fingerprint=fingerprint("parked payment", payment=name))
-    outcome = post([_group(movement, key)], within=remember)[0]
+    try:
+        outcome = post([_group(movement, key)], within=remember)[0]
+    except _Credited:
+        return Transaction.objects.get(paid_by=attempt)
     log.error("payment.parked", order=order.order_id, payment=attempt.payment_id, reason=str(reason))
     return Transaction.objects.get(pk=outcome.transactions[0])
 

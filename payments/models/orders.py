@@ -94,7 +94,8 @@ class PaymentAttempt(models.Model):
 
 class ParkedPayment(models.Model):
     """
-    A captured payment that credits nobody: a second one of its order, or one of a wrong amount.
+    A captured payment that credits nobody: a second one of its order, one of a wrong amount, or one that had all gone
+    back to its payer before it was heard of.
 
     Its money waits in suspense, where `transaction` brought it in the very posting that wrote this, until it has been
     refunded.
@@ -103,6 +104,7 @@ class ParkedPayment(models.Model):
     class Reason(models.TextChoices):
         SECOND = "SECOND", "the order had been paid before"
         AMOUNT = "AMOUNT", "the amount or the currency is not the order's"
+        GONE = "GONE", "all of it had gone back before it was heard of"
 
     attempt = models.OneToOneField(PaymentAttempt, models.PROTECT, related_name="parked")
     transaction = models.OneToOneField(Transaction, models.PROTECT, related_name="parked")

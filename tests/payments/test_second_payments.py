@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from payments.captures import settle_order
 from payments.expiry import sweep_orders
+from payments.gateways.base import GatewayUnavailable, RemoteRefund
 from payments.models import Case, GatewayRefund, ParkedPayment, PaymentAttempt
 from payments.refunds import sweep_refunds
 from tests.payments.adding import (
@@ -119,23 +120,98 @@ def test_a_second_payment_that_cannot_be_given_back_waits_in_suspense_with_a_cas
     assert (case.state, case.amount_here_minor) == ("OPEN", 25000)
 
 
-@pytest.mark.parametrize(("refunded", "left"), [(10_000, "150.00"), (25_000, "0.00")])
-def test_a_payment_refunded_before_anybody_heard_of_it_shows_capture_and_refund_both(
-    sandbox: Sandbox, refunded: int, left: str
-) -> None:
-    asha = holder()
-    order_id = add(asha)["checkout"]["order_id"]
+def silently_paid(sandbox: Sandbox, order_id: str) -> dict[str, Any]:
+    """Nobody here is told of it."""
     sandbox.pay(order_id, "silent@razorpay")
     (payment,) = sandbox.payments(order_id)
-    sandbox.call("POST", f"/payments/{payment['id']}/refund", json={"amount": refunded})
+    return payment
+
+
+def refunded_there(sandbox: Sandbox, payment: dict[str, Any], paise: int) -> None:
+    answer = sandbox.call("POST", f"/payments/{payment['id']}/refund", json={"amount": paise})
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_payment_refunded_in_part_before_anybody_heard_of_it_shows_capture_and_refund_both(sandbox: Sandbox) -> None:
+    asha = holder()
+    order_id = add(asha)["checkout"]["order_id"]
+    payment = silently_paid(sandbox, order_id)
+    refunded_there(sandbox, payment, 10_000)
     for _ in range(2):
         settle(order_id)
     refunds_settle(sandbox)
-    assert seen(asha) == [("ADD", "SUCCESS", "250.00"), ("REFUND", "SUCCESS", f"{refunded / 100:.2f}")]
-    assert asha.get("/wallet/balance").json()["balance"]["amount"] == left
+    assert seen(asha) == [("ADD", "SUCCESS", "250.00"), ("REFUND", "SUCCESS", "100.00")]
+    assert asha.balance == 150
     attempt = PaymentAttempt.objects.get(payment_id=payment["id"])
     assert attempt.reference == payment["acquirer_data"]["rrn"]
     assert (attempt.fee_minor, attempt.tax_minor) == (payment["fee"], payment["tax"])
+
+
+def test_a_payment_that_had_all_gone_back_before_anybody_heard_of_it_reaches_nobody(sandbox: Sandbox) -> None:
+    asha = holder()
+    order_id = add(asha)["checkout"]["order_id"]
+    refunded_there(sandbox, silently_paid(sandbox, order_id), 25_000)
+    for _ in range(2):
+        settle(order_id)
+    refunds_settle(sandbox)
+    assert seen(asha) == [("ADD", "PENDING", "250.00")]
+    assert asha.balance == 0
+    parked = ParkedPayment.objects.get(attempt__order__order_id=order_id)
+    refund = GatewayRefund.objects.get(attempt=parked.attempt)
+    assert (parked.reason, refund.transaction.reverses_id) == ("GONE", parked.transaction_id)
+    # It went back without us, and nothing of it is sent once more.
+    assert (refund.key, refund.sends) == ("", 0)
+
+
+@pytest.mark.parametrize("refunded", [10_000, 25_000])
+def test_while_the_gateway_does_not_say_what_went_back_nothing_is_posted(sandbox: Sandbox, refunded: int) -> None:
+    asha = holder()
+    order_id = add(asha)["checkout"]["order_id"]
+    refunded_there(sandbox, silently_paid(sandbox, order_id), refunded)
+    silent, waiting = client(sandbox.url), suspense()
+
+    def say_nothing(*, payment_id: str) -> list[RemoteRefund]:
+        raise GatewayUnavailable(f"No answer about {payment_id}.")
+
+    silent.refunds_of = say_nothing  # type: ignore[method-assign]
+    with wallet_speaks_to(silent), pytest.raises(GatewayUnavailable):
+        settle(order_id)
+    assert seen(asha) == [("ADD", "PENDING", "250.00")]
+    assert (asha.balance, suspense()) == (0, waiting)
+    settle(order_id)
+    assert asha.balance * 100 == 25_000 - refunded
+
+
+@pytest.mark.parametrize("is_credited", [False, True])
+def test_an_answer_from_before_the_refund_and_one_from_after_it_post_the_payment_once(
+    sandbox: Sandbox, is_credited: bool
+) -> None:
+    asha = holder()
+    order_id = add(asha)["checkout"]["order_id"]
+    payment = silently_paid(sandbox, order_id)
+    fresh, stale, slow = (client(sandbox.url) for _ in range(3))
+    before = fresh.payments_of(order_id=order_id)
+    stale.payments_of = lambda **_: before  # type: ignore[method-assign]
+    refunded_there(sandbox, payment, 25_000)
+
+    def let_the_other_first(*, payment_id: str) -> list[RemoteRefund]:
+        there = fresh.refunds_of(payment_id=payment_id)
+        with wallet_speaks_to(stale):
+            settle(order_id)
+        return there
+
+    slow.refunds_of = let_the_other_first  # type: ignore[method-assign]
+    for speaker in (slow,) if is_credited else (fresh, stale):
+        with wallet_speaks_to(speaker):
+            settle(order_id)
+    refunds_settle(sandbox)
+    assert asha.balance == 0
+    attempt = PaymentAttempt.objects.get(payment_id=payment["id"])
+    assert (attempt.credited_by is not None, ParkedPayment.objects.filter(attempt=attempt).exists()) == (
+        is_credited,
+        not is_credited,
+    )
+    assert GatewayRefund.objects.get(attempt=attempt).transaction.amount == 250
 
 
 def test_an_authorized_payment_is_captured_while_its_order_waits(sandbox: Sandbox) -> None:
