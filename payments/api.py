@@ -92,6 +92,9 @@ class MoneyView(APIView):
 
     def key(self) -> str:
         _ = self.request.data  # a body that cannot be read is judged first (415, 413, 400)
+        if self.is_dry_run:
+            # Asked of a call that has none: it must not move money instead.
+            raise Refusal.of_field("dry_run", "This call has no dry run.")
         return check_key(self.request.headers.get(HEADER))
 
     @property

@@ -5,6 +5,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
+from payments.sandbox.endings import NOBODYS
 from payments.sandbox.errors import GatewayError, unknown_id
 from payments.sandbox.fields import amount_of, currency_of, needed, notes_of, object_of, refuse_unknown
 from payments.sandbox.fund_accounts import find_fund_account, fund_account_entity
@@ -14,8 +15,6 @@ from payments.sandbox.later import put_off
 COMPLETED_AFTER_SECONDS = 1
 # The penny that the real gateway drops into the account.
 AMOUNT_USUAL = 100
-# Account numbers that begin so belong to nobody. Nobody types that by chance, as they do zeros.
-NOBODYS = "40404"
 _FIELDS = {"account_number", "fund_account", "amount", "currency", "notes"}
 
 

@@ -10,5 +10,7 @@ import os
 from wallet_project.local import example
 
 os.environ.update(example.production())
+# Somebody's shell may have it from a home's env file, and production refuses it.
+os.environ.pop("WALLET_DEMO", None)
 
 from wallet_project.settings import *  # noqa: F403  (only now does the environment hold what it reads)
