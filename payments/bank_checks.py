@@ -5,34 +5,25 @@ Neither is waited for. A withdrawal makes the account known itself if need be, a
 is refused. The work stands in the rows (`check_at`) and is swept, so that a lost wake-up loses nothing.
 """
 
-import time
 from datetime import datetime
 from typing import Final
 
 import structlog
-from django.db.models import F
 
 from payments.asking import is_overdue, next_ask
 from payments.bank_accounts import forget_number, number_of
 from payments.gateways import gateway_named
-from payments.gateways.base import GatewayRefused, NotOffered, RemoteValidation
+from payments.gateways.base import NotOffered, RemoteValidation, is_definite
 from payments.models import BankAccount
+from payments.sweeping import Errand, attend, sweep_due
 from wallet_project.kernel.database import give_back_connection
 from wallet_project.kernel.errors import GatewayError
 
 log = structlog.get_logger("payments.bank_checks")
 
-MOST_ACCOUNTS_AT_ONCE: Final = 100
-# Our credentials, somebody else's turn, or too many at once: none of them says anything of the request itself.
-_NOT_ABOUT_THE_REQUEST: Final = (401, 403, 408, 409, 425, 429)
 _LONGEST_NAME: Final = 100
 
 Validation = BankAccount.Validation
-
-
-def is_definite(error: GatewayError) -> bool:
-    """Whether the gateway understood this very request and said no, now and for ever."""
-    return isinstance(error, GatewayRefused) and error.http_status not in _NOT_ABOUT_THE_REQUEST
 
 
 def make_known(*, account: BankAccount) -> str:
@@ -62,51 +53,34 @@ def make_known(*, account: BankAccount) -> str:
 
 def sweep_bank_accounts(*, now: datetime, longest_seconds: float = 60.0) -> int:
     """
-    Go on with every account that is due. Safe to run twice at once: each is claimed first, and one that fails does
-    not stop the others.
+    Go on with the accounts that are due, as `sweep_due` goes on with rows.
 
-    :param longest_seconds: after that long no further one is begun; the next sweep goes on.
     :returns: how many were looked at.
     """
-    due = BankAccount.objects.filter(check_at__lte=now).order_by("check_at")[:MOST_ACCOUNTS_AT_ONCE]
-    checked, until = 0, time.monotonic() + longest_seconds
-    for account in list(due):
-        if time.monotonic() > until:
-            break
-        checked += _check_claimed(account, now)
-    return checked
+    return sweep_due(rows=BankAccount.objects.all(), errand=_ERRAND, now=now, longest_seconds=longest_seconds)
 
 
 def check_bank_account(*, account_id: int, now: datetime) -> None:
     """One account, if it is due: what a wake-up does."""
     account = BankAccount.objects.filter(pk=account_id, check_at__lte=now).first()
     if account is not None:
-        _check_claimed(account, now)
+        attend(row=account, errand=_ERRAND, now=now)
 
 
-def _check_claimed(account: BankAccount, now: datetime) -> bool:
+def _check(account: BankAccount, now: datetime) -> None:
     """
-    :returns: False where somebody else has it.
+    :raises GatewayError:
     """
-    claimed = BankAccount.objects.filter(pk=account.pk, check_at=account.check_at).update(
-        check_at=next_ask(asked=account.checks, now=now), checks=F("checks") + 1
-    )
-    if not claimed:
-        return False
+    if account.removed_at is not None:
+        forget_number(account=account)
+        return
     try:
-        if account.removed_at is not None:
-            forget_number(account=account)
-        else:
-            _go_on(account, now)
+        _go_on(account, now)
     except GatewayError as error:
-        log.warning("bank_account.not_checked", account=account.public_id, http_status=error.http_status)
         # A bank that does not say is not one that says no: the account stays as good as any that nobody asked about.
         if is_definite(error) or is_overdue(since=account.created_at, now=now):
             BankAccount.objects.filter(pk=account.pk, removed_at=None).update(check_at=None)
-    except Exception:
-        # One row that cannot be worked on must not keep the others from it; it comes again, and is heard of again.
-        log.exception("bank_account.check_failed", account=account.public_id)
-    return True
+        raise
 
 
 def _go_on(account: BankAccount, now: datetime) -> None:
@@ -132,3 +106,13 @@ def _note(account: BankAccount, remote: RemoteValidation, now: datetime) -> None
         **({} if waits else {"check_at": None}),
     )
     log.info("bank_account.validation", account=account.public_id, state=remote.state)
+
+
+_ERRAND: Final[Errand[BankAccount]] = Errand(
+    work=_check,
+    next_check=lambda account, now: next_ask(asked=account.checks, now=now),
+    names=lambda account: {"account": account.public_id},
+    log=log,
+    put_off="bank_account.not_checked",
+    failed="bank_account.check_failed",
+)

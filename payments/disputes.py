@@ -5,7 +5,6 @@ An event only says where to look; the gateway is asked. Whatever order events co
 same. What was not in the wallet any more is owed to us, and stands in `chargebacks`, with a case.
 """
 
-import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -24,8 +23,8 @@ from payments.gateways import gateway_named
 from payments.gateways.base import RemoteDispute
 from payments.models import Case, Dispute, PaymentAttempt
 from payments.orders import GATEWAY_ACTOR
+from payments.sweeping import Errand, sweep_due
 from wallet_project.kernel.database import give_back_connection
-from wallet_project.kernel.errors import GatewayError, Refusal
 from wallet_project.kernel.fingerprints import fingerprint
 from wallet_project.kernel.money import Money
 
@@ -34,7 +33,6 @@ log = structlog.get_logger("payments.disputes")
 State = Dispute.State
 UNDECIDED: Final = (State.OPEN, State.UNDER_REVIEW, State.ACTION_REQUIRED)
 HOLD_REASON: Final = "dispute"
-MOST_DISPUTES_AT_ONCE: Final = 100
 # Banks take weeks; the gateway's events tell at once what matters.
 _FIRST_PAUSE: Final = timedelta(minutes=5)
 _LONGEST_PAUSE: Final = timedelta(hours=6)
@@ -73,30 +71,11 @@ def follow_dispute(*, gateway: str, dispute_id: str, now: datetime) -> None:
 
 def sweep_disputes(*, now: datetime, longest_seconds: float = 60.0) -> int:
     """
-    Ask about the disputes that are due. Safe to run twice at once: each is claimed first.
+    Ask about the disputes that are due, as `sweep_due` goes on with rows.
 
-    :param longest_seconds: after that long no further one is begun; the next sweep goes on.
     :returns: how many were asked about.
     """
-    due = list(Dispute.objects.filter(check_at__lte=now).order_by("check_at", "pk")[:MOST_DISPUTES_AT_ONCE])
-    asked, until = 0, time.monotonic() + longest_seconds
-    for dispute in due:
-        if time.monotonic() > until:
-            break
-        claimed = Dispute.objects.filter(pk=dispute.pk, check_at=dispute.check_at).update(
-            check_at=_next_check(dispute.checks, now), checks=dispute.checks + 1
-        )
-        if not claimed:
-            continue
-        asked += 1
-        try:
-            follow_dispute(gateway=dispute.gateway, dispute_id=dispute.dispute_id, now=now)
-        except (GatewayError, Refusal) as error:
-            log.warning("dispute.not_checked", dispute=dispute.dispute_id, reason=type(error).__name__)
-        except Exception:
-            # One that cannot be worked on must not keep the others from it; it comes again, and is heard of again.
-            log.exception("dispute.failed_to_check", dispute=dispute.dispute_id)
-    return asked
+    return sweep_due(rows=Dispute.objects.all(), errand=_ERRAND, now=now, longest_seconds=longest_seconds)
 
 
 def _find(gateway: str, remote: RemoteDispute) -> Dispute | None:
@@ -380,3 +359,13 @@ def _tell_shortfall(dispute: Dispute, shortfall_minor: int, what: str, transacti
 def _next_check(checks: int, now: datetime) -> datetime:
     pause: timedelta = min(_FIRST_PAUSE * 2 ** min(checks, _DOUBLINGS), _LONGEST_PAUSE)
     return now + pause
+
+
+_ERRAND: Final[Errand[Dispute]] = Errand(
+    work=lambda dispute, now: follow_dispute(gateway=dispute.gateway, dispute_id=dispute.dispute_id, now=now),
+    next_check=lambda dispute, now: _next_check(dispute.checks, now),
+    names=lambda dispute: {"dispute": dispute.dispute_id},
+    log=log,
+    put_off="dispute.not_checked",
+    failed="dispute.failed_to_check",
+)

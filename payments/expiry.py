@@ -5,7 +5,6 @@ This finds payments whose callback and webhook were lost, and goes on asking for
 the gateway may capture a payment that it had called failed; and after it was paid, for somebody may pay it twice.
 """
 
-import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,44 +15,23 @@ from payments.captures import settle_order
 from payments.cases import open_case, settle_case
 from payments.models import Case, GatewayOrder
 from payments.orders import fail_order, find_at_gateway, next_check
-from wallet_project.kernel.errors import GatewayError, Refusal
+from payments.sweeping import Errand, sweep_due
 
 log = structlog.get_logger("payments.expiry")
-
-MOST_ORDERS_AT_ONCE: Final = 100
 
 
 def sweep_orders(*, now: datetime, longest_seconds: float = 60.0) -> int:
     """
-    Ask the gateway about the orders that are due. Safe to run twice at once: each order is claimed first, and so put
-    off: one that cannot be worked on does not stop the others.
+    Ask the gateway about the orders that are due, as `sweep_due` goes on with rows.
 
-    :param longest_seconds: after that long no further order is begun; the next sweep goes on.
     :returns: how many were asked about.
     """
-    due = list(
-        GatewayOrder.objects.filter(check_at__lte=now)
-        .exclude(leased_until__gt=now)
-        .select_related("transaction")
-        .order_by("check_at")[:MOST_ORDERS_AT_ONCE]
+    return sweep_due(
+        rows=GatewayOrder.objects.exclude(leased_until__gt=now).select_related("transaction"),
+        errand=_ERRAND,
+        now=now,
+        longest_seconds=longest_seconds,
     )
-    asked, until = 0, time.monotonic() + longest_seconds
-    for order in due:
-        if time.monotonic() > until:
-            break
-        claimed = GatewayOrder.objects.filter(pk=order.pk, check_at=order.check_at).update(
-            check_at=next_check(order=order, state=order.state, now=now), checks=order.checks + 1
-        )
-        if not claimed:
-            continue
-        asked += 1
-        try:
-            check_order(order=order, now=now)
-        except (GatewayError, Refusal) as error:
-            log.warning("order.not_checked", transaction=order.receipt, reason=type(error).__name__)
-        except Exception:
-            log.exception("order.failed_to_check", transaction=order.receipt)
-    return asked
 
 
 def check_order(*, order: GatewayOrder, now: datetime) -> None:
@@ -102,3 +80,13 @@ def _mind_overdue(order: GatewayOrder, now: datetime) -> None:
 
 def _is_unpaid(order: GatewayOrder) -> bool:
     return order.state in (GatewayOrder.State.NEW, GatewayOrder.State.OPEN)
+
+
+_ERRAND: Final[Errand[GatewayOrder]] = Errand(
+    work=lambda order, now: check_order(order=order, now=now),
+    next_check=lambda order, now: next_check(order=order, state=order.state, now=now),
+    names=lambda order: {"transaction": order.receipt},
+    log=log,
+    put_off="order.not_checked",
+    failed="order.failed_to_check",
+)

@@ -23,6 +23,7 @@ from payments.cases import open_case, settle_case
 from payments.gateways.base import RemotePayout
 from payments.models import Case, Payout
 from payments.orders import GATEWAY_ACTOR
+from payments.sweeping import SentMeanwhile
 from wallet_project.kernel.fingerprints import fingerprint
 from wallet_project.kernel.money import Money
 
@@ -53,10 +54,6 @@ _LONGEST: Final = {"status": 20, "utr": 100, "reason": 200}
 _NUMBERS: Final = re.compile(r"[0-9]{5,}")
 
 Verdict = Literal["known", "stale", "contradiction"]
-
-
-class _SentMeanwhile(Exception):
-    """Somebody else sent it, or heard of it, since the gateway was asked: nothing is given back."""
 
 
 def apply_outcome(*, payout: Payout, remote: RemotePayout, now: datetime) -> Verdict:
@@ -90,7 +87,7 @@ def fail_unaccepted(*, payout: Payout, sends: int, reason: str, now: datetime) -
     fields = {"reason": _clean("reason", reason)}
     try:
         _give_back(payout, State.FAILED, fields, now, code="gateway_refused", among=unaccepted)
-    except _SentMeanwhile:
+    except SentMeanwhile:
         log.info("payout.sent_meanwhile", payout=payout.key)
 
 
@@ -173,14 +170,14 @@ def _give_back(
     It never arrived: the withdrawal fails and its money returns, in one breath.
 
     :param among: the payout, if it still is as it must be for that.
-    :raises _SentMeanwhile: it is not.
+    :raises SentMeanwhile: it is not.
     """
     rows = Payout.objects.filter(pk=payout.pk) if among is None else among
 
     def remember(outcomes: Sequence[Outcome]) -> None:
         if outcomes[0].kind == "posted":
             if not rows.update(state=step, check_at=None, **fields):
-                raise _SentMeanwhile
+                raise SentMeanwhile
             _mind_diversion(payout, outcomes[0], now)
             _explain(payout, now)
 

@@ -8,7 +8,6 @@ and then the gateway is asked for our reference. Only a definite no, to somethin
 brings the money back (https://razorpay.com/docs/api/x/payout-idempotency).
 """
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -17,18 +16,18 @@ from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 
 from payments.asking import is_overdue
-from payments.bank_checks import is_definite, make_known
+from payments.bank_checks import make_known
 from payments.cases import open_case
 from payments.gateways import gateway_named
-from payments.gateways.base import NotOffered, RemotePayout
+from payments.gateways.base import NotOffered, RemotePayout, is_definite
 from payments.models import Case, Payout
 from payments.payout_outcomes import OPEN, apply_outcome, fail_unaccepted, next_check
+from payments.sweeping import Errand, attend, sweep_due
 from wallet_project.kernel.database import give_back_connection
-from wallet_project.kernel.errors import GatewayError, Refusal
+from wallet_project.kernel.errors import GatewayError
 
 log = structlog.get_logger("payments.payouts")
 
-MOST_PAYOUTS_AT_ONCE: Final = 100
 # After that many sends without an answer our reference is looked for before each further one.
 SENDS_BEFORE_LOOKING: Final = 3
 # So too after this long, for some gateways forget a key after a day (https://docs.stripe.com/api/idempotent_requests).
@@ -48,24 +47,16 @@ def send_payout(*, transaction_id: int, now: datetime) -> None:
     """
     payout = Payout.objects.filter(transaction=transaction_id, check_at__lte=now).first()
     if payout is not None:
-        _attend_claimed(payout, now)
+        attend(row=payout, errand=_ERRAND, now=now)
 
 
 def sweep_payouts(*, now: datetime, longest_seconds: float = 60.0) -> int:
     """
-    Send or ask about every payout that is due. Safe to run twice at once: each is claimed first; and one that fails
-    does not stop the others.
+    Send or ask about the payouts that are due, as `sweep_due` goes on with rows.
 
-    :param longest_seconds: after that long no further one is begun; the next sweep goes on.
     :returns: how many were attended to.
     """
-    due = Payout.objects.filter(check_at__lte=now).order_by("check_at")[:MOST_PAYOUTS_AT_ONCE]
-    attended, until = 0, time.monotonic() + longest_seconds
-    for payout in list(due):
-        if time.monotonic() > until:
-            break
-        attended += _attend_claimed(payout, now)
-    return attended
+    return sweep_due(rows=Payout.objects.all(), errand=_ERRAND, now=now, longest_seconds=longest_seconds)
 
 
 def ask_about_payout(*, payout: Payout, now: datetime) -> None:
@@ -105,27 +96,6 @@ def follow_payout(*, gateway: str, payout_id: str, reference: str, now: datetime
         log.warning("payout.not_ours_after_all", gateway=gateway, payout=payout_id)
         return
     _learn(payout, remote, now)
-
-
-def _attend_claimed(payout: Payout, now: datetime) -> bool:
-    """
-    :returns: False where somebody else has it.
-    """
-    # Whoever dies after this is followed at that time by somebody else.
-    claimed = Payout.objects.filter(pk=payout.pk, check_at=payout.check_at).update(
-        check_at=next_check(payout=payout, state=payout.state, now=now), checks=F("checks") + 1
-    )
-    if not claimed:
-        return False
-    try:
-        ask_about_payout(payout=payout, now=now)
-    except (GatewayError, Refusal) as error:
-        status = error.http_status if isinstance(error, GatewayError) else error.status
-        log.warning("payout.put_off", payout=payout.key, reason=type(error).__name__, http_status=status)
-    except Exception:
-        # One that cannot be worked on must not keep the others from it; it comes again, and is heard of again.
-        log.exception("payout.failed_to_attend", payout=payout.key)
-    return True
 
 
 def _go_on(payout: Payout, now: datetime) -> None:
@@ -287,3 +257,13 @@ def _stand_in_queue(payout: Payout, reason: str, now: datetime) -> None:
 
 def _reason_of(error: GatewayError) -> str:
     return error.reason or error.code or "The gateway refused it."
+
+
+_ERRAND: Final[Errand[Payout]] = Errand(
+    work=lambda payout, now: ask_about_payout(payout=payout, now=now),
+    next_check=lambda payout, now: next_check(payout=payout, state=payout.state, now=now),
+    names=lambda payout: {"payout": payout.key},
+    log=log,
+    put_off="payout.put_off",
+    failed="payout.failed_to_attend",
+)

@@ -23,6 +23,7 @@ from payments.gateways import gateway_named
 from payments.gateways.base import RemoteRefund
 from payments.models import Case, GatewayRefund, ParkedPayment, PaymentAttempt
 from payments.orders import GATEWAY_ACTOR
+from payments.sweeping import SentMeanwhile
 from wallet_project.kernel.database import give_back_connection, is_posting
 from wallet_project.kernel.fingerprints import fingerprint
 from wallet_project.kernel.money import Money
@@ -45,10 +46,6 @@ _MOST_STEPS: Final = 4
 _LONGEST: Final = {"status": 20, "reference": 100, "reason": 200}
 
 Verdict = Literal["known", "stale", "contradiction"]
-
-
-class _SentMeanwhile(Exception):
-    """Somebody else sent it, or heard of it, since the gateway was asked: nothing comes back."""
 
 
 def left_of(*, brought: Transaction) -> Money:
@@ -165,7 +162,7 @@ def fail_unaccepted(*, refund: GatewayRefund, sends: int, reason: str, now: date
     unaccepted = GatewayRefund.objects.filter(pk=refund.pk, refund_id=None, sends=sends)
     try:
         _come_back(refund, {"reason": reason[: _LONGEST["reason"]]}, now, among=unaccepted)
-    except _SentMeanwhile:
+    except SentMeanwhile:
         log.info("refund.sent_meanwhile", refund=refund.key)
 
 
@@ -195,7 +192,7 @@ def _come_back(refund: GatewayRefund, fields: dict[str, Any], now: datetime, *, 
     One REVERSAL of the REFUND returns the money to where it came from.
 
     :param among: the refund, if it still is as it must be for that.
-    :raises _SentMeanwhile: it is not.
+    :raises SentMeanwhile: it is not.
     """
     given = refund.transaction
     assert given.to_wallet_id is not None  # noqa: S101  (a refund has both wallets)
@@ -214,7 +211,7 @@ def _come_back(refund: GatewayRefund, fields: dict[str, Any], now: datetime, *, 
         outcome = outcomes[0]
         rows = GatewayRefund.objects.filter(pk=refund.pk) if among is None else among
         if not rows.update(state=State.FAILED, check_at=None, **fields):
-            raise _SentMeanwhile
+            raise SentMeanwhile
         if outcome.kind != "posted":
             return
         _explain(refund, now)

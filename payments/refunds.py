@@ -7,7 +7,6 @@ again by schedule, and the payment's refunds are looked through for our key. Wha
 `refund_outcomes`.
 """
 
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -23,12 +22,11 @@ from ledger.models import Transaction
 from ledger.movements import Group, Key, Outcome
 from ledger.posting import post
 from payments.asking import is_overdue, next_ask
-from payments.bank_checks import is_definite
 from payments.captures import settle_order
 from payments.cases import open_case
 from payments.disputes import UNDECIDED, brought_by
 from payments.gateways import gateway_named
-from payments.gateways.base import RemoteRefund
+from payments.gateways.base import RemoteRefund, is_definite
 from payments.idempotency import Answer, answer_of, earlier_answer
 from payments.models import Case, Dispute, GatewayRefund, PaymentAttempt
 from payments.refund_outcomes import (
@@ -43,6 +41,7 @@ from payments.refund_outcomes import (
     subject_of,
     take_in,
 )
+from payments.sweeping import Errand, attend, sweep_due
 from wallet_project.kernel.database import give_back_connection
 from wallet_project.kernel.errors import GatewayError, Refusal
 from wallet_project.kernel.fingerprints import fingerprint
@@ -54,7 +53,6 @@ log = structlog.get_logger("payments.refunds")
 State = GatewayRefund.State
 
 PERMISSION: Final = "payments.refund_topup"
-MOST_REFUNDS_AT_ONCE: Final = 100
 # After that many sends without an answer, or that long, the payment's refunds are looked through before each further
 # one: how long the gateway keeps a key it does not say.
 SENDS_BEFORE_LOOKING: Final = 3
@@ -117,24 +115,16 @@ def send_refund(*, transaction_id: int, now: datetime) -> None:
     """What a wake-up does after a refund was asked for: send it, unless somebody has it in hand."""
     refund = GatewayRefund.objects.filter(transaction=transaction_id, check_at__lte=now).first()
     if refund is not None:
-        _attend_claimed(refund, now)
+        attend(row=refund, errand=_ERRAND, now=now)
 
 
 def sweep_refunds(*, now: datetime, longest_seconds: float = 60.0) -> int:
     """
-    Send or ask about every refund that is due. Safe to run twice at once: each is claimed first; and one that fails
-    does not stop the others.
+    Send or ask about the refunds that are due, as `sweep_due` goes on with rows.
 
-    :param longest_seconds: after that long no further one is begun; the next sweep goes on.
     :returns: how many were attended to.
     """
-    due = GatewayRefund.objects.filter(check_at__lte=now).order_by("check_at")[:MOST_REFUNDS_AT_ONCE]
-    attended, until = 0, time.monotonic() + longest_seconds
-    for refund in list(due):
-        if time.monotonic() > until:
-            break
-        attended += _attend_claimed(refund, now)
-    return attended
+    return sweep_due(rows=GatewayRefund.objects.all(), errand=_ERRAND, now=now, longest_seconds=longest_seconds)
 
 
 def ask_about_refund(*, refund: GatewayRefund, now: datetime) -> None:
@@ -240,27 +230,6 @@ def _refusal_of(brought: Transaction, amount: Money | None) -> str:
     return ""
 
 
-def _attend_claimed(refund: GatewayRefund, now: datetime) -> bool:
-    """
-    :returns: False where somebody else has it.
-    """
-    # Whoever dies after this is followed at that time by somebody else.
-    claimed = GatewayRefund.objects.filter(pk=refund.pk, check_at=refund.check_at).update(
-        check_at=next_ask(asked=refund.checks, now=now), checks=F("checks") + 1
-    )
-    if not claimed:
-        return False
-    try:
-        ask_about_refund(refund=refund, now=now)
-    except (GatewayError, Refusal) as error:
-        status = error.http_status if isinstance(error, GatewayError) else error.status
-        log.warning("refund.put_off", refund=subject_of(refund), reason=type(error).__name__, http_status=status)
-    except Exception:
-        # One that cannot be worked on must not keep the others from it; it comes again, and is heard of again.
-        log.exception("refund.failed_to_attend", refund=subject_of(refund))
-    return True
-
-
 def _go_on(refund: GatewayRefund, now: datetime) -> None:
     """
     :raises GatewayError:
@@ -358,3 +327,13 @@ def _mind_overdue(refund: GatewayRefund, now: datetime) -> None:
         suggestion="Ask the gateway. Return nothing before it says that the refund failed.",
         now=now,
     )
+
+
+_ERRAND: Final[Errand[GatewayRefund]] = Errand(
+    work=lambda refund, now: ask_about_refund(refund=refund, now=now),
+    next_check=lambda refund, now: next_ask(asked=refund.checks, now=now),
+    names=lambda refund: {"refund": subject_of(refund)},
+    log=log,
+    put_off="refund.put_off",
+    failed="refund.failed_to_attend",
+)

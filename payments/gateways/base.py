@@ -23,6 +23,15 @@ class NotOffered(GatewayRefused):
         super().__init__(f"This gateway does not offer {what}.")
 
 
+# Our credentials, somebody else's turn, or too many at once: none of them says anything of the request itself.
+_NOT_ABOUT_THE_REQUEST: Final = (401, 403, 408, 409, 425, 429)
+
+
+def is_definite(error: GatewayError) -> bool:
+    """Whether the gateway understood this very request and said no, now and for ever."""
+    return isinstance(error, GatewayRefused) and error.http_status not in _NOT_ABOUT_THE_REQUEST
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteOrder:
     """An order as the gateway has it. `amount_minor` in paise."""
