@@ -2,7 +2,8 @@
 Disputed payments: their money is held until somebody has decided, and leaves the wallet if it was lost.
 
 An event only says where to look; the gateway is asked. Whatever order events come in, once or often, the end is the
-same. What was not in the wallet any more is owed to us, and stands in `chargebacks`, with a case.
+same. What was not in the wallet any more is owed to us, and stands in `chargebacks`, with a case. Never more is held or
+taken than what the payment brought and has not gone back since: an excess is for people to look at.
 """
 
 from collections.abc import Sequence
@@ -19,12 +20,15 @@ from ledger.posting import post
 from ledger.system_wallets import Purpose, system_wallet
 from payments.captures import settle_order
 from payments.cases import open_case, settle_case
+from payments.dispute_cases import tell_of_amount, tell_of_excess, tell_of_shortfall
 from payments.gateways import gateway_named
 from payments.gateways.base import RemoteDispute
 from payments.models import Case, Dispute, PaymentAttempt
 from payments.orders import GATEWAY_ACTOR
+from payments.refund_outcomes import left_of
 from payments.sweeping import Errand, sweep_due
 from wallet_project.kernel.database import give_back_connection
+from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.fingerprints import fingerprint
 from wallet_project.kernel.money import Money
 
@@ -135,7 +139,9 @@ def _meet(
     gateway: str, remote: RemoteDispute, attempt: PaymentAttempt, transaction: Transaction, *, now: datetime
 ) -> Dispute:
     """First sight: the dispute's row, and its hold in the very posting that writes it."""
-    amount = Money.from_minor(remote.amount_minor, remote.currency)
+    room = _room(attempt, transaction, with_holds=True)
+    amount = Money.from_minor(min(remote.amount_minor, room), remote.currency)
+    is_over = remote.state in (State.WON, State.CLOSED)
 
     def write(hold: Hold | None, shortfall_minor: int) -> None:
         """One row, whoever else writes it at this moment: under a posting's snapshot the second runs again."""
@@ -155,8 +161,17 @@ def _meet(
             check_at=_next_check(0, now),
         )
         Dispute.objects.bulk_create([dispute], ignore_conflicts=True)
+        if remote.amount_minor > room and not is_over:
+            tell_of_excess(dispute=dispute, room_minor=room, there_minor=remote.amount_minor, now=now)
         if shortfall_minor:
-            _tell_shortfall(dispute, shortfall_minor, "is disputed", transaction.pk, now)
+            tell_of_shortfall(
+                dispute=dispute,
+                whole_minor=amount.minor,
+                shortfall_minor=shortfall_minor,
+                what="is disputed",
+                transaction=transaction.pk,
+                now=now,
+            )
 
     def remember(outcomes: Sequence[Outcome]) -> None:
         if outcomes[0].kind == "unchanged":
@@ -167,7 +182,7 @@ def _meet(
     wallet = transaction.to_wallet
     assert wallet is not None  # noqa: S101  (an ADD has a wallet)
     try:
-        if wallet.owner_id is None or remote.state in (State.WON, State.CLOSED):
+        if wallet.owner_id is None or is_over or not amount.minor:
             # What waits in suspense is nobody's to spend; what has been decided for us need not be held any more.
             write(None, 0)
         else:
@@ -189,7 +204,7 @@ def _meet(
 def _keep(dispute: Dispute, remote: RemoteDispute, now: datetime) -> None:
     """Not decided yet. An answer that came late changes nothing that has been decided since."""
     if remote.amount_minor != dispute.amount_minor:
-        _tell_amount(dispute, remote.amount_minor, now)
+        tell_of_amount(dispute=dispute, there_minor=remote.amount_minor, now=now)
     Dispute.objects.filter(pk=dispute.pk, state__in=UNDECIDED).update(
         state=remote.state, reason=remote.reason[:_LONGEST_REASON], respond_by=remote.respond_by
     )
@@ -228,44 +243,88 @@ def _lose(dispute: Dispute, remote: RemoteDispute, now: datetime) -> None:
     Lost: what is held leaves the wallet, and the gateway has the whole amount back.
 
     What is taken is a fact: however the wallet stands, or wherever the payment's money went.
+
+    :raises Refusal: `busy`: something of the payment went back at this very moment.
     """
     credit = brought_by(dispute.attempt)
     assert credit is not None  # noqa: S101  (a dispute is met with what was credited)
-    lost = Money.from_minor(remote.deducted_minor or dispute.amount_minor, dispute.currency)
+    asked = remote.deducted_minor or dispute.amount_minor
+    room = _room(dispute.attempt, credit, besides=dispute)
+    lost = Money.from_minor(min(asked, room), dispute.currency)
     group, taken = _loss(dispute, remote, credit, lost)
+
+    def mark(lost_by: int | None) -> None:
+        decided = Dispute.objects.filter(pk=dispute.pk, state__in=UNDECIDED).update(
+            state=State.LOST, lost_by=lost_by, ended_at=now, check_at=None
+        )
+        if not decided:
+            raise _Decided
+        if asked > room:
+            tell_of_excess(dispute=dispute, room_minor=room, there_minor=asked, now=now)
+        elif asked != dispute.amount_minor:
+            tell_of_amount(dispute=dispute, there_minor=asked, now=now)
+        if lost.minor > taken:
+            tell_of_shortfall(
+                dispute=dispute,
+                whole_minor=lost.minor,
+                shortfall_minor=lost.minor - taken,
+                what="was lost",
+                transaction=lost_by or credit.pk,
+                now=now,
+            )
 
     def remember(outcomes: Sequence[Outcome]) -> None:
         if outcomes[0].kind != "posted":
             raise _Decided
-        decided = Dispute.objects.filter(pk=dispute.pk, state__in=UNDECIDED).update(
-            state=State.LOST, lost_by=outcomes[0].transactions[-1], ended_at=now, check_at=None
-        )
-        if not decided:
-            raise _Decided
-        if lost.minor != dispute.amount_minor:
-            _tell_amount(dispute, lost.minor, now)
-        if lost.minor > taken:
-            _tell_shortfall(dispute, lost.minor - taken, "was lost", outcomes[0].transactions[-1], now)
+        # Whatever takes from the payment moves the same shard of clearing, so of two at once the later one sees it.
+        if lost.minor > _room(dispute.attempt, credit, besides=dispute):
+            raise Refusal("busy", retry_after_seconds=1)
+        mark(outcomes[0].transactions[-1] if lost.minor else None)
 
     try:
-        post([group], within=remember)
+        if group is None:
+            mark(None)
+        else:
+            post([group], within=remember)
         log.warning("dispute.lost", dispute=dispute.dispute_id, shortfall_minor=lost.minor - taken)
     except _Decided:
         _compare_end(dispute, remote, now)
 
 
-def _loss(dispute: Dispute, remote: RemoteDispute, credit: Transaction, lost: Money) -> tuple[Group, int]:
-    """The postings of a loss, once for each dispute, and how much of it (in minor units) was still there."""
+def _room(
+    attempt: PaymentAttempt, credit: Transaction, *, besides: Dispute | None = None, with_holds: bool = False
+) -> int:
+    """
+    How much of a payment a dispute can be about: what has neither gone back nor been lost by another, in minor units.
+
+    :param with_holds: nor is held for another.
+    """
+    others = Dispute.objects.filter(attempt=attempt).exclude(pk=None if besides is None else besides.pk)
+    gone = others.aggregate(total=Sum("lost_by__amount"))["total"] or 0
+    if with_holds:
+        gone += others.filter(hold__status=Hold.Status.OPEN).aggregate(total=Sum("hold__amount"))["total"] or 0
+    return max(0, Money(left_of(brought=credit).amount - gone, credit.currency).minor)
+
+
+def _loss(dispute: Dispute, remote: RemoteDispute, credit: Transaction, lost: Money) -> tuple[Group | None, int]:
+    """
+    The postings of a loss, once for each dispute, and how much of it (in minor units) was still there. Where nothing
+    of the payment is left to lose only the hold ends.
+    """
     metadata = {"dispute": remote.id, "payment": remote.payment_id}
     chargebacks = system_wallet(Purpose.CHARGEBACKS, lost.currency)
+    gateway = system_actor(GATEWAY_ACTOR).pk
     hold = None if dispute.hold_id is None else Hold.objects.get(pk=dispute.hold_id)
+    if not lost.minor:
+        return (None if hold is None else Group(initiator=gateway, movements=(ReleaseHold(hold=hold.pk),))), 0
     assert credit.to_wallet is not None  # noqa: S101  (an ADD has a wallet)
     movements = []
     if hold is not None:
         taken = min(hold.money.minor, lost.minor)
         origin = hold.wallet_id
     else:
-        taken = min(_left_in_suspense(credit), lost.minor) if credit.to_wallet.owner_id is None else 0
+        # In suspense is all of it that has not gone back.
+        taken = lost.minor if credit.to_wallet.owner_id is None else 0
         origin = credit.to_wallet.pk
     if taken:
         movements.append(
@@ -296,14 +355,7 @@ def _loss(dispute: Dispute, remote: RemoteDispute, credit: Transaction, lost: Mo
         key=f"dispute:{dispute.gateway}:{remote.id}",
         fingerprint=fingerprint("dispute lost", gateway=dispute.gateway, dispute=remote.id),
     )
-    return Group(initiator=system_actor(GATEWAY_ACTOR).pk, movements=tuple(movements), key=key), taken
-
-
-def _left_in_suspense(credit: Transaction) -> int:
-    """What of a parked or diverted payment has not gone back to whoever paid it, in minor units."""
-    refunds = credit.reversals.filter(type=Transaction.Type.REFUND, status=Transaction.Status.SUCCESS)
-    gone = refunds.exclude(reversals__type=Transaction.Type.REVERSAL).aggregate(total=Sum("amount"))["total"] or 0
-    return Money(credit.amount - gone, credit.currency).minor
+    return Group(initiator=gateway, movements=tuple(movements), key=key), taken
 
 
 def _compare_end(dispute: Dispute, remote: RemoteDispute, now: datetime) -> None:
@@ -322,36 +374,6 @@ def _compare_end(dispute: Dispute, remote: RemoteDispute, now: datetime) -> None
         currency=dispute.currency,
         transaction=dispute.lost_by_id,
         suggestion="Ask the gateway which of the two holds, and post the difference as an ADJUSTMENT.",
-        now=now,
-    )
-
-
-def _tell_amount(dispute: Dispute, there_minor: int, now: datetime) -> None:
-    open_case(
-        kind=Case.Kind.AMOUNT,
-        gateway=dispute.gateway,
-        subject=dispute.dispute_id,
-        reason="The gateway speaks of another amount than it did when the dispute began.",
-        amount_here_minor=dispute.amount_minor,
-        amount_there_minor=there_minor,
-        currency=dispute.currency,
-        now=now,
-    )
-
-
-def _tell_shortfall(dispute: Dispute, shortfall_minor: int, what: str, transaction: int, now: datetime) -> None:
-    whole = Money.from_minor(dispute.amount_minor, dispute.currency)
-    missing = Money.from_minor(shortfall_minor, dispute.currency)
-    open_case(
-        kind=Case.Kind.CHARGEBACK_SHORTFALL,
-        gateway=dispute.gateway,
-        subject=dispute.dispute_id,
-        reason=f"{whole.spelled} {what}, and {missing.spelled} of it was not in the wallet any more.",
-        amount_here_minor=dispute.amount_minor - shortfall_minor,
-        amount_there_minor=dispute.amount_minor,
-        currency=dispute.currency,
-        transaction=transaction,
-        suggestion="Answer the dispute in time. Once it is lost, the person owes us what `chargebacks` lacks.",
         now=now,
     )
 

@@ -89,7 +89,10 @@ def _disputes(scope: Scope) -> QuerySet[Dispute]:
 
 def _minor_here(dispute: Dispute) -> int:
     """What the ledger gave the gateway, of a lost one; what is disputed, of any other."""
-    return dispute.amount_minor if dispute.lost_by is None else dispute.lost_by.money.minor
+    if dispute.lost_by is not None:
+        return dispute.lost_by.money.minor
+    # Of some nothing was left to lose.
+    return 0 if dispute.state == State.LOST else dispute.amount_minor
 
 
 def _minor_there(there: RemoteDispute) -> int:
