@@ -130,11 +130,11 @@ def _ask_about_settled_item(item: SettledItem, now: datetime) -> None:
 
 def _ask_about_event(event: WebhookEvent, now: datetime) -> None:
     """
-    As if it had just come.
+    As if it had just come, however often it was tried before.
 
     :raises Refusal: `busy`: it could not be followed now, and waits for the sweep.
     """
-    WebhookEvent.objects.filter(pk=event.pk).update(processed_at=None, due_at=now)
+    WebhookEvent.objects.filter(pk=event.pk).update(processed_at=None, due_at=now, tries=0)
     process_event(event_id=event.pk, now=now)
     event.refresh_from_db(fields=["processed_at", "outcome"])
     if event.processed_at is None:

@@ -78,15 +78,21 @@ def process_event(*, event_id: int, now: datetime) -> None:
     Ask the gateway about what an event is about. Does nothing if that was done, or is being done.
 
     A gateway that does not answer leaves the event for the sweep, later and later; and so does whatever goes wrong
-    here, so that one event never stands in the way of others. After `MOST_TRIES` it is a case.
+    here, so that one event never stands in the way of others. After `MOST_TRIES` it is a case, and not tried again
+    unless somebody asks for it.
     """
     event = WebhookEvent.objects.filter(pk=event_id, processed_at=None, due_at__lte=now).first()
     if event is None:
         return
+    # A try counts when it begins, and the next one is as far away as if it had failed: an event whose worker does not
+    # live to put it off comes rarely too, and not for ever.
     claimed = WebhookEvent.objects.filter(pk=event.pk, processed_at=None, due_at=event.due_at).update(
-        due_at=now + _CLAIM, tries=event.tries + 1
+        due_at=now + max(_CLAIM, _pause_after(event.tries)), tries=min(event.tries + 1, MOST_TRIES)
     )
     if not claimed:
+        return
+    if event.tries >= MOST_TRIES:
+        _give_up(event, "its worker ended each time", now)
         return
     try:
         outcome = _act_on(event, now)
@@ -167,22 +173,30 @@ _FOLLOWERS: Final[Mapping[str, Callable[[WebhookEvent, News, datetime], str]]] =
 
 
 def _put_off(event: WebhookEvent, why: str, now: datetime) -> None:
-    tries = event.tries + 1
-    kept = WebhookEvent.objects.filter(pk=event.pk)
-    if tries >= MOST_TRIES:
-        open_case(
-            kind=Case.Kind.UNKNOWN_OUTCOME,
-            gateway=event.gateway,
-            subject=event.event_id,
-            reason=f"The webhook {event.name} could not be followed in {tries} tries ({why}).",
-            suggestion="Ask the gateway about what it names.",
-            now=now,
-        )
-        kept.update(processed_at=now, outcome="given_up")
+    if event.tries + 1 >= MOST_TRIES:
+        _give_up(event, why, now)
         return
-    pause = min(_FIRST_PAUSE * 2 ** min(event.tries, _DOUBLINGS), _LONGEST_PAUSE)
-    kept.update(due_at=now + pause, outcome=why[:_LONGEST_OUTCOME])
+    due_at = now + _pause_after(event.tries)
+    WebhookEvent.objects.filter(pk=event.pk).update(due_at=due_at, outcome=why[:_LONGEST_OUTCOME])
     log.warning("webhook.put_off", webhook_event=event.pk, reason=why)
+
+
+def _give_up(event: WebhookEvent, why: str, now: datetime) -> None:
+    open_case(
+        kind=Case.Kind.UNKNOWN_OUTCOME,
+        gateway=event.gateway,
+        subject=event.event_id,
+        reason=f"The webhook {event.name} could not be followed in {MOST_TRIES} tries ({why}).",
+        suggestion="Ask the gateway about what it names.",
+        now=now,
+    )
+    WebhookEvent.objects.filter(pk=event.pk).update(processed_at=now, outcome="given_up")
+    log.error("webhook.given_up", webhook_event=event.pk, reason=why)
+
+
+def _pause_after(tries: int) -> timedelta:
+    pause: timedelta = min(_FIRST_PAUSE * 2 ** min(tries, _DOUBLINGS), _LONGEST_PAUSE)
+    return pause
 
 
 def _tell_of_forgery(gateway: str, now: datetime) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,10 +12,11 @@ from django.utils import timezone
 from structlog.testing import capture_logs
 
 from payments import webhooks
+from payments.asking_again import ask_again
 from payments.models import Case, WebhookEvent
 from payments.tasks import sweep_webhook_events
 from payments.webhooks import MOST_TRIES, process_event, waiting_events
-from tests.accounts.people import call
+from tests.accounts.people import call, superuser
 from tests.payments.cast import Holder, holder, new_key
 from tests.payments.gateway import client, deliver, letters_about, wallet_speaks_to
 from tests.payments.sandbox_process import Letter, Merchant, Sandbox, merchant_and_sandbox
@@ -183,6 +184,40 @@ def test_an_event_that_can_never_be_followed_becomes_a_case_in_the_end(monkeypat
     process_event(event_id=event.pk, now=now + timedelta(days=1))
     case.refresh_from_db()
     assert case.times == 1
+
+
+class _Killed(BaseException):
+    """What ends a worker: nothing after it is run."""
+
+
+def test_an_event_that_kills_its_worker_is_tried_ever_more_rarely_and_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    event, now = heard(_PAID), timezone.now()
+    deaths: list[datetime] = []
+
+    def die(*_: object) -> str:
+        deaths.append(now)
+        raise _Killed
+
+    monkeypatch.setitem(webhooks._FOLLOWERS, "order", die)  # type: ignore[arg-type]
+    for _ in range(MOST_TRIES):
+        with pytest.raises(_Killed):
+            process_event(event_id=event.pk, now=now)
+        event.refresh_from_db()
+        assert event.processed_at is None
+        now = event.due_at
+    assert deaths[1] - deaths[0] == timedelta(minutes=2)
+    assert deaths[-1] - deaths[-2] == timedelta(hours=1)
+    process_event(event_id=event.pk, now=now)
+    event.refresh_from_db()
+    assert (len(deaths), event.tries, event.outcome) == (MOST_TRIES, MOST_TRIES, "given_up")
+    assert Case.objects.get(subject=event.event_id).state == "OPEN"
+    # Support asks for it: it is tried as one that has just come.
+    monkeypatch.undo()
+    ask_again(about=event, by=superuser(), now=now)
+    event.refresh_from_db()
+    assert (event.tries, event.outcome) == (1, "unknown_order")
 
 
 def test_forgeries_are_refused_and_stand_in_one_case_a_day_that_counts_them() -> None:
