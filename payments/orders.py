@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
 
 from accounts.actors import system_actor
@@ -42,6 +42,7 @@ _RETRY_AFTER_SECONDS: Final = 2
 # For how long a payment that failed may still be captured, or another of a paid order turn up.
 LISTENING: Final = timedelta(days=4)
 GATEWAY_ACTOR: Final = "gateway"
+_GIVEN_UP: Final = (GatewayOrder.State.EXPIRED, GatewayOrder.State.REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,8 @@ def _make(order: GatewayOrder, *, initiator: int, key: str, lease: UUID, now: da
         raise Refusal("gateway_unavailable", retry_after_seconds=_RETRY_AFTER_SECONDS) from error
     with transaction.atomic():
         _note_id(order, remote, check_at=next_ask(asked=0, now=now))
+        if GatewayOrder.objects.filter(pk=order.pk, state__in=_GIVEN_UP).exists():
+            return None
         return _give_checkout(order, remote, initiator=initiator, key=key)
 
 
@@ -217,9 +220,11 @@ def _check_same(order: GatewayOrder, remote: RemoteOrder) -> None:
 
 
 def _note_id(order: GatewayOrder, remote: RemoteOrder, check_at: datetime | None = None) -> None:
+    """One that has ended stays so, for its ADD has failed; a late payment of it is found by its id all the same."""
+    states = GatewayOrder.State
     GatewayOrder.objects.filter(pk=order.pk, order_id=None).update(
         order_id=remote.id,
-        state=GatewayOrder.State.OPEN,
+        state=Case(When(state=states.NEW, then=Value(states.OPEN)), default=F("state")),
         lease=None,
         leased_until=None,
         check_at=check_at or order.check_at,

@@ -4,12 +4,15 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connections
+from django.utils import timezone
 
-from tests.payments.adding import add
+from payments.expiry import sweep_orders
+from tests.payments.adding import add, order_named, seen
 from tests.payments.cast import holder, new_key
 from tests.payments.gateway import client, open_door, order_document, wallet_speaks_to
 from tests.payments.sandbox_process import Merchant, Sandbox, merchant_and_sandbox
@@ -108,3 +111,40 @@ def test_an_order_that_the_gateway_will_not_take_fails_and_replays_so() -> None:
     assert (first["checkout"], first["transaction"]["status"]) == (None, "FAILED")
     assert first["transaction"]["failure"]["code"] == "gateway_refused"
     assert again == first
+
+
+def test_an_order_that_the_gateway_made_after_it_was_given_up_stays_so_and_a_late_payment_of_it_is_found() -> None:
+    asha = holder()
+    payment: dict[str, Any] = {
+        "id": "pay_Late0000000000",
+        "entity": "payment",
+        "order_id": "order_Late0000000000",
+        "amount": 25000,
+        "currency": "INR",
+        "status": "captured",
+        "captured": True,
+        "method": "upi",
+        "amount_refunded": 0,
+    }
+    paid: list[dict[str, Any]] = []
+
+    def so_slowly_that_it_expires(method: str, path: str, body: Any) -> tuple[int, str]:
+        if method == "POST":
+            try:
+                sweep_orders(now=timezone.now() + timedelta(days=1))
+            finally:
+                connections.close_all()
+            return 200, order_document(id="order_Late0000000000", amount=25000, receipt=body["receipt"])
+        return 200, json.dumps({"entity": "collection", "count": len(paid), "items": paid})
+
+    with open_door() as door, wallet_speaks_to(client(door.url)):
+        door.answer = so_slowly_that_it_expires
+        begun = add(asha)
+        order = order_named("order_Late0000000000")
+        assert (order.state, order.transaction.status, begun["checkout"]) == ("EXPIRED", "FAILED", None)
+        assert order.check_at is not None
+        paid.append(payment)
+        sweep_orders(now=timezone.now() + timedelta(days=1))
+    assert order_named("order_Late0000000000").state == "PAID"
+    assert sorted(seen(asha)) == [("ADD", "FAILED", "250.00"), ("ADD", "SUCCESS", "250.00")]
+    assert asha.balance == 250
