@@ -15,7 +15,7 @@ import structlog
 
 from accounts.actors import system_actor
 from ledger.models import Transaction
-from ledger.movements import Completion, Group, Key, Movement, Outcome
+from ledger.movements import Completion, Group, Movement, Outcome
 from ledger.posting import post
 from ledger.system_wallets import Purpose, system_wallet
 from payments.asking import next_ask
@@ -24,7 +24,6 @@ from payments.gateways.base import RemotePayout
 from payments.models import Case, Payout
 from payments.orders import GATEWAY_ACTOR
 from payments.sweeping import SentMeanwhile
-from wallet_project.kernel.fingerprints import fingerprint
 from wallet_project.kernel.money import Money
 
 log = structlog.get_logger("payments.payouts")
@@ -56,6 +55,10 @@ _NUMBERS: Final = re.compile(r"[0-9]{5,}")
 Verdict = Literal["known", "stale", "contradiction"]
 
 
+class _BookedMeanwhile(Exception):
+    """Somebody else has booked what the payout cost since its row was read: it is read again."""
+
+
 def apply_outcome(*, payout: Payout, remote: RemotePayout, now: datetime) -> Verdict:
     """
     Bring a payout to where the gateway says that it is. Safe to run any number of times, at once too.
@@ -66,14 +69,17 @@ def apply_outcome(*, payout: Payout, remote: RemotePayout, now: datetime) -> Ver
     """
     for _ in range(_MOST_STEPS):
         payout.refresh_from_db()
-        if payout.state == remote.state:
-            _note(payout, remote, now)
-            return "known"
-        step = _next_step(payout, remote)
-        if step is None:
-            was_accepted = payout.payout_id is not None
-            return "contradiction" if remote.state == State.PROCESSED or not was_accepted else "stale"
-        _take(payout, step, remote, now)
+        try:
+            if payout.state == remote.state:
+                _note(payout, remote, now)
+                return "known"
+            step = _next_step(payout, remote)
+            if step is None:
+                was_accepted = payout.payout_id is not None
+                return "contradiction" if remote.state == State.PROCESSED or not was_accepted else "stale"
+            _take(payout, step, remote, now)
+        except _BookedMeanwhile:
+            log.info("payout.cost_booked_meanwhile", payout=payout.key)
     raise RuntimeError(f"Payout {payout.key} does not come to rest.")
 
 
@@ -136,10 +142,10 @@ def _arrive(payout: Payout, remote: RemotePayout, now: datetime) -> None:
     def remember(outcomes: Sequence[Outcome]) -> None:
         if outcomes[0].kind == "posted":
             check_at = next_check(payout=payout, state=State.PROCESSED, now=now)
-            charged = _charged(remote) if costs else {}
             Payout.objects.filter(pk=payout.pk).update(
-                state=State.PROCESSED, payout_id=remote.id, check_at=check_at, **_words(remote), **charged
+                state=State.PROCESSED, payout_id=remote.id, check_at=check_at, **_words(remote)
             )
+            _charge(payout, remote, costs)
             _explain(payout, now)
 
     completion = Completion(transaction=withdrawal.pk, status="SUCCESS")
@@ -153,8 +159,8 @@ def _come_back(payout: Payout, step: State, remote: RemotePayout, now: datetime)
 
     def remember(outcomes: Sequence[Outcome]) -> None:
         if outcomes[0].kind == "posted":
-            charged = _charged(remote) if costs else {}
-            Payout.objects.filter(pk=payout.pk).update(state=step, check_at=None, **_words(remote), **charged)
+            Payout.objects.filter(pk=payout.pk).update(state=step, check_at=None, **_words(remote))
+            _charge(payout, remote, costs)
             _mind_diversion(payout, outcomes[0], now)
 
     outcome = post([_group(_reversal(payout), settled_back, *costs)], within=remember)[0]
@@ -197,10 +203,9 @@ def _note(payout: Payout, remote: RemotePayout, now: datetime) -> None:
 
     def remember(outcomes: Sequence[Outcome]) -> None:
         if outcomes[0].kind == "posted":
-            Payout.objects.filter(pk=payout.pk).update(**_charged(remote))
+            _charge(payout, remote, costs)
 
-    key = Key(key=f"payout-cost:{payout.key}", fingerprint=fingerprint("cost of a payout", payout=payout.key))
-    post([_group(*costs, key=key)], within=remember)
+    post([_group(*costs)], within=remember)
     log.info("payout.cost_booked_late", payout=payout.key, at=now.isoformat())
 
 
@@ -209,8 +214,8 @@ def _among(payout: Payout) -> Any:
     return Payout.objects.filter(pk=payout.pk, state=payout.state)
 
 
-def _group(*acts: Movement | Completion, key: Key | None = None) -> Group:
-    return Group(initiator=system_actor(GATEWAY_ACTOR).pk, movements=acts, key=key)
+def _group(*acts: Movement | Completion) -> Group:
+    return Group(initiator=system_actor(GATEWAY_ACTOR).pk, movements=acts)
 
 
 def _bank(payout: Payout) -> int:
@@ -267,9 +272,18 @@ def _costs(payout: Payout, remote: RemotePayout) -> list[Movement]:
     ]
 
 
-def _charged(remote: RemotePayout) -> dict[str, int]:
-    """In the row exactly when it is in the ledger."""
-    return {"fee_minor": remote.fee_minor or 0, "tax_minor": min(remote.tax_minor or 0, remote.fee_minor or 0)}
+def _charge(payout: Payout, remote: RemotePayout, costs: Sequence[Movement]) -> None:
+    """
+    Within the posting of the costs: in the row exactly when they are in the ledger, and once, whoever books them.
+
+    :raises _BookedMeanwhile: somebody else has; nothing of this posting happens.
+    """
+    if not costs:
+        return
+    fee = remote.fee_minor or 0
+    unbooked = Payout.objects.filter(pk=payout.pk, fee_minor=None)
+    if not unbooked.update(fee_minor=fee, tax_minor=min(remote.tax_minor or 0, fee)):
+        raise _BookedMeanwhile
 
 
 def _words(remote: RemotePayout) -> dict[str, str]:

@@ -11,6 +11,8 @@ import structlog
 from django.db import connections
 from django.utils import timezone
 
+from ledger.posting import post
+from payments import payout_outcomes
 from payments.models import BankAccount, Case, Payout
 from payments.payouts import KEY_LIFETIME, ask_about_payout, follow_payout, sweep_payouts
 from tests.ledger.proofs import assert_books_hold
@@ -279,6 +281,31 @@ def test_what_a_payout_cost_is_booked_once_when_it_becomes_known(bank: Bank) -> 
     after = balance_of("gateway_fees"), balance_of("gst"), balance_of("bank")
     assert [str(new - old) for new, old in zip(after, before, strict=True)] == ["-5.0000", "-0.9000", "105.9000"]
     assert (payout_of(withdrawal).fee_minor, payout_of(withdrawal).tax_minor) == (590, 90)
+
+
+def test_a_cost_that_is_heard_of_while_the_payout_comes_back_is_booked_once(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asha, withdrawal = asha_withdraws()
+    before = balance_of("gateway_fees"), balance_of("gst"), balance_of("bank")
+    bank.on_send = [{"status": "processed", "utr": "UTR5", "fees": None, "tax": None}]
+    ask(withdrawal)
+
+    def let_another_first(groups: Any, within: Any = None) -> Any:
+        """Between what this worker has read and what it posts, another books the cost."""
+        monkeypatch.undo()
+        bank.has = [{"status": "processed", "utr": "UTR5", "fees": 590, "tax": 90}]
+        ask(withdrawal)
+        return post(groups, within=within)
+
+    monkeypatch.setattr(payout_outcomes, "post", let_another_first)
+    bank.has = [{"status": "reversed", "utr": "UTR5", "fees": 590, "tax": 90}]
+    ask(withdrawal)
+    after = balance_of("gateway_fees"), balance_of("gst"), balance_of("bank")
+    assert [str(new - old) for new, old in zip(after, before, strict=True)] == ["-5.0000", "-0.9000", "5.9000"]
+    payout = payout_of(withdrawal)
+    assert (payout.state, payout.fee_minor, payout.tax_minor) == ("REVERSED", 590, 90)
+    assert asha.balance == 300
 
 
 def test_one_payout_that_cannot_be_worked_on_does_not_keep_the_others_from_the_bank(bank: Bank) -> None:
