@@ -25,11 +25,24 @@ def next_ask(*, asked: int, now: datetime) -> datetime:
 
     :param asked: how often it has been asked about already.
     """
-    pause: timedelta = timedelta(seconds=settings.ASK_AFTER_SECONDS) * 2 ** min(max(0, asked - _EVEN), _DOUBLINGS)
     jitter: float = random.uniform(1, 1 + _JITTER)  # noqa: S311  (not a secret)
-    return now + min(pause, LONGEST_PAUSE) * jitter
+    return now + _pause_after(asked) * jitter
+
+
+def last_asked_by(*, asked: int, next_at: datetime) -> datetime:
+    """
+    When, at the latest, it was asked about last: `next_ask` said `next_at` then. It may have been a little earlier.
+
+    :param asked: how often it had been asked about before that.
+    """
+    return next_at - _pause_after(asked)
 
 
 def is_overdue(*, since: datetime, now: datetime) -> bool:
     """Whether it has been open for so long (T+1) that somebody must look at it."""
     return now >= since + timedelta(seconds=settings.STOP_WAITING_SECONDS)
+
+
+def _pause_after(asked: int) -> timedelta:
+    pause: timedelta = timedelta(seconds=settings.ASK_AFTER_SECONDS) * 2 ** min(max(0, asked - _EVEN), _DOUBLINGS)
+    return min(pause, LONGEST_PAUSE)

@@ -14,6 +14,7 @@ import structlog
 from django.utils.timezone import localdate
 
 from accounts.models import User
+from payments import payouts, refunds
 from payments.disputes import follow_dispute
 from payments.expiry import check_order
 from payments.gateways import UnknownGateway
@@ -27,8 +28,6 @@ from payments.models import (
     SettledItem,
     WebhookEvent,
 )
-from payments.payouts import ask_about_payout
-from payments.refunds import ask_about_refund
 from payments.settlements import collect_settlements
 from payments.support_queue import Subject, subjects_of
 from payments.webhooks import process_event
@@ -112,11 +111,11 @@ def _ask_about_payment(attempt: PaymentAttempt, now: datetime) -> None:
 
 
 def _ask_about_payout(payout: Payout, now: datetime) -> None:
-    ask_about_payout(payout=payout, now=now)
+    payouts.ask_at_once(payout=payout, now=now)
 
 
 def _ask_about_refund(refund: GatewayRefund, now: datetime) -> None:
-    ask_about_refund(refund=refund, now=now)
+    refunds.ask_at_once(refund=refund, now=now)
 
 
 def _ask_about_dispute(dispute: Dispute, now: datetime) -> None:

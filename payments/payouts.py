@@ -22,7 +22,7 @@ from payments.gateways import gateway_named
 from payments.gateways.base import NotOffered, RemotePayout, is_definite
 from payments.models import Case, Payout
 from payments.payout_outcomes import OPEN, apply_outcome, fail_unaccepted, next_check
-from payments.sweeping import Errand, attend, sweep_due
+from payments.sweeping import LONGEST_IN_FLIGHT, Errand, attend, claim_unsent, sweep_due
 from wallet_project.kernel.database import give_back_connection
 from wallet_project.kernel.errors import GatewayError
 
@@ -34,8 +34,6 @@ SENDS_BEFORE_LOOKING: Final = 3
 KEY_IS_CERTAIN: Final = timedelta(hours=23)
 # The gateway keeps a key for seven days. Past it, the same key would pay anew: only asking is left then.
 KEY_LIFETIME: Final = timedelta(days=6)
-# No request is still on its way that was begun before that.
-LONGEST_IN_FLIGHT: Final = timedelta(minutes=2)
 NARRATION: Final = "Wallet withdrawal"
 _OUR_CREDENTIALS: Final = (401, 403)
 _UNSENT: Final = (Payout.State.NEW, Payout.State.UNKNOWN)
@@ -75,6 +73,19 @@ def ask_about_payout(*, payout: Payout, now: datetime) -> None:
         raise
     finally:
         _mind_overdue(payout, now)
+
+
+def ask_at_once(*, payout: Payout, now: datetime) -> None:
+    """
+    As `ask_about_payout`, for somebody who cannot wait until it is due. Two sends are never on their way together.
+
+    :raises GatewayError: it would not say.
+    :raises Refusal: `busy`, also where somebody else may be sending it.
+    """
+    payout.refresh_from_db()
+    if payout.state in _UNSENT and payout.payout_id is None:
+        claim_unsent(row=payout, errand=_ERRAND, now=now)
+    ask_about_payout(payout=payout, now=now)
 
 
 def follow_payout(*, gateway: str, payout_id: str, reference: str, now: datetime) -> None:

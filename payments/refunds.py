@@ -41,7 +41,7 @@ from payments.refund_outcomes import (
     subject_of,
     take_in,
 )
-from payments.sweeping import Errand, attend, sweep_due
+from payments.sweeping import LONGEST_IN_FLIGHT, Errand, attend, claim_unsent, sweep_due
 from wallet_project.kernel.database import give_back_connection
 from wallet_project.kernel.errors import GatewayError, Refusal
 from wallet_project.kernel.fingerprints import fingerprint
@@ -57,8 +57,6 @@ PERMISSION: Final = "payments.refund_topup"
 # one: how long the gateway keeps a key it does not say.
 SENDS_BEFORE_LOOKING: Final = 3
 KEY_LIFETIME: Final = timedelta(days=1)
-# No request is still on its way that was begun before that.
-LONGEST_IN_FLIGHT: Final = timedelta(minutes=2)
 _UNSENT: Final = (State.NEW, State.UNKNOWN)
 
 
@@ -138,6 +136,19 @@ def ask_about_refund(*, refund: GatewayRefund, now: datetime) -> None:
         _go_on(refund, now)
     finally:
         _mind_overdue(refund, now)
+
+
+def ask_at_once(*, refund: GatewayRefund, now: datetime) -> None:
+    """
+    As `ask_about_refund`, for somebody who cannot wait until it is due. Two sends are never on their way together.
+
+    :raises GatewayError: it would not say.
+    :raises Refusal: `busy`, also where somebody else may be sending it.
+    """
+    refund.refresh_from_db()
+    if refund.state in _UNSENT and refund.refund_id is None:
+        claim_unsent(row=refund, errand=_ERRAND, now=now)
+    ask_about_refund(refund=refund, now=now)
 
 
 def follow_refund(*, gateway: str, refund_id: str, payment_id: str, now: datetime) -> None:

@@ -8,15 +8,18 @@ on; so two never claim it at once, and a row whose worker dies comes again when 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
 from django.db.models import F, QuerySet
 
+from payments.asking import last_asked_by
 from payments.models import BankAccount, Dispute, GatewayOrder, GatewayRefund, Payout
 from wallet_project.kernel.errors import GatewayError, Refusal
 
 MOST_AT_ONCE: Final = 100
+# No request is still on its way that was begun before that.
+LONGEST_IN_FLIGHT: Final = timedelta(minutes=2)
 
 Row = TypeVar("Row", GatewayOrder, Payout, GatewayRefund, BankAccount, Dispute)
 
@@ -92,3 +95,18 @@ def claim(*, row: Row, errand: Errand[Row], now: datetime) -> bool:
     # Counted here and not at the end: one that kills its worker each time comes ever more rarely by its schedule, as
     # one that nobody answers about does, though no worker ever lives to put it off.
     return bool(unclaimed.update(check_at=errand.next_check(row, now), checks=F("checks") + 1))
+
+
+def claim_unsent(*, row: Payout | GatewayRefund, errand: Errand[Any], now: datetime) -> None:
+    """
+    Claim what is to be sent for somebody who cannot wait until it is due. Its last claim tells nothing of how that
+    ended: while its request may still be on its way, no second one is sent.
+
+    :param row: on the schedule of `next_ask`.
+    :raises Refusal: `busy`: somebody else may have it in hand.
+    """
+    is_over = row.check_at is None or row.check_at <= now
+    if row.check_at is not None and not is_over:
+        is_over = last_asked_by(asked=row.checks - 1, next_at=row.check_at) + LONGEST_IN_FLIGHT <= now
+    if not is_over or not claim(row=row, errand=errand, now=now):
+        raise Refusal("busy", "It is being sent right now, or was a moment ago. Ask again in two minutes.")

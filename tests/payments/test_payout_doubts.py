@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,13 +13,15 @@ from django.utils import timezone
 
 from ledger.posting import post
 from payments import payout_outcomes
+from payments.asking_again import ask_again
 from payments.models import BankAccount, Case, Payout
 from payments.payouts import KEY_LIFETIME, ask_about_payout, follow_payout, sweep_payouts
+from tests.accounts.people import superuser
 from tests.ledger.proofs import assert_books_hold
 from tests.payments.cast import Holder, holder
 from tests.payments.gateway import client, open_door, wallet_speaks_to
 from tests.payments.withdrawing import balance_of, bank_account, payout_of, seen, withdraw
-from wallet_project.kernel.errors import GatewayError
+from wallet_project.kernel.errors import GatewayError, Refusal
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -353,3 +355,48 @@ def test_a_no_to_support_returns_nothing_while_the_sweep_has_the_same_payout_on_
     sweeping.join(10)
     assert_waits(asha, withdrawal)
     assert (payout_of(withdrawal).state, payout_of(withdrawal).sends) == ("PROCESSING", 1)
+
+
+def test_support_sends_nothing_while_the_sweep_may_be_sending_it(bank: Bank) -> None:
+    asha, withdrawal = asha_withdraws()
+    dev, answers = superuser(), []
+
+    def ask_as_support(now: datetime) -> None:
+        try:
+            ask_again(about=payout_of(withdrawal), by=dev, now=now)
+        except (Refusal, GatewayError) as error:
+            answers.append(error.code if isinstance(error, Refusal) else "no answer")
+        else:
+            answers.append("asked")
+
+    def press() -> None:
+        ask_as_support(timezone.now())
+        connections.close_all()
+
+    def meanwhile(method: str, path: str) -> tuple[int, str] | None:
+        """While the gateway takes its time over the sweep's request, Dev presses the button."""
+        if (method, path) == ("POST", "/v1/payouts") and not answers:
+            pressing = threading.Thread(target=press)
+            pressing.start()
+            pressing.join(10)
+        return None
+
+    bank.meanwhile, bank.on_send = meanwhile, [BAD_GATEWAY]
+    now = timezone.now()
+    sweep_payouts(now=now)
+    assert (answers, payout_of(withdrawal).sends) == (["busy"], 1)
+    # That ended without an answer; nobody can tell from here, until it is surely over.
+    ask_as_support(now + timedelta(seconds=30))
+    assert (answers, payout_of(withdrawal).sends) == (["busy", "busy"], 1)
+    ask_as_support(now + timedelta(minutes=2))
+    assert (answers[2:], payout_of(withdrawal).sends) == (["no answer"], 2)
+    # Later it is asked about so rarely that whoever claimed it last has long ended: Dev need not wait for the sweep,
+    # and the sweep that comes then finds it claimed.
+    due_at = now + timedelta(hours=8)
+    Payout.objects.filter(key=withdrawal["id"]).update(checks=30, check_at=due_at)
+    bank.on_send = [{}]
+    ask_as_support(due_at - timedelta(hours=6, minutes=-1))
+    assert (answers[3:], payout_of(withdrawal).sends) == (["busy"], 2)
+    ask_as_support(due_at - timedelta(hours=5))
+    assert (answers[4:], payout_of(withdrawal).state, payout_of(withdrawal).sends) == (["asked"], "PROCESSING", 3)
+    assert_waits(asha, withdrawal)

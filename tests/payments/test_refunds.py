@@ -12,6 +12,7 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from accounts.roles import SUPPORT, SUPPORT_LEAD, appoint
+from payments.asking_again import ask_again
 from payments.disputes import follow_dispute
 from payments.gateways.base import GatewayRefused, RemoteRefund
 from payments.models import Case, GatewayRefund, WebhookEvent
@@ -24,6 +25,7 @@ from payments.refunds import (
     sweep_refunds,
 )
 from payments.webhooks import process_event
+from tests.accounts.people import superuser
 from tests.payments.adding import add, assert_two_books_agree, refunds_settle, seen, settle, topped_up
 from tests.payments.cast import Holder, holder, new_key
 from tests.payments.gateway import client, deliver, letters_about, wallet_speaks_to
@@ -202,9 +204,13 @@ def test_an_unknown_outcome_is_never_guessed_and_the_same_key_finds_it(sandbox: 
     refund.refresh_from_db()
     assert (refund.state, refund.sends, refund.refund_id) == ("UNKNOWN", 1, None)
     assert asha.balance == 0
-    # Not again before it is time.
+    # Not again before it is time, whoever asks.
     assert sweep_refunds(now=now + timedelta(seconds=1)) == 0
     operate(sandbox, "misbehaviour/off")
+    with pytest.raises(Refusal):
+        ask_again(about=refund, by=superuser(), now=now + timedelta(seconds=1))
+    refund.refresh_from_db()
+    assert refund.sends == 1
     sweep_refunds(now=now + timedelta(seconds=90))
     refund.refresh_from_db()
     assert refund.state in ("PENDING", "PROCESSED")
