@@ -299,7 +299,9 @@ def _room(
 
     :param with_holds: nor is held for another.
     """
-    others = Dispute.objects.filter(attempt=attempt).exclude(pk=None if besides is None else besides.pk)
+    others = Dispute.objects.filter(attempt=attempt)
+    if besides is not None:
+        others = others.exclude(pk=besides.pk)
     gone = others.aggregate(total=Sum("lost_by__amount"))["total"] or 0
     if with_holds:
         gone += others.filter(hold__status=Hold.Status.OPEN).aggregate(total=Sum("hold__amount"))["total"] or 0
