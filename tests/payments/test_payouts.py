@@ -17,7 +17,7 @@ from payments.payouts import ask_about_payout, follow_payout, send_payout, sweep
 from payments.webhooks import process_event, waiting_events
 from tests.payments.cast import holder
 from tests.payments.gateway import client, deliver, letters_about, wallet_speaks_to
-from tests.payments.sandbox_process import Merchant, Sandbox, merchant_and_sandbox
+from tests.payments.sandbox_process import Merchant, Sandbox
 from tests.payments.withdrawing import (
     ask_until,
     assert_same_books,
@@ -33,12 +33,6 @@ from wallet_project.kernel.errors import GatewayError
 from wallets.models import Wallet
 
 pytestmark = pytest.mark.usefixtures("database")
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Merchant, Sandbox]]:
-    with merchant_and_sandbox(tmp_path_factory.mktemp("sandbox")) as (merchant, sandbox):
-        yield merchant, sandbox
 
 
 @pytest.fixture

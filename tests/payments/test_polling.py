@@ -1,7 +1,6 @@
 """What the sweep finds of itself: payments that nobody told of, orders whose time is over, and second payments."""
 
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,21 +15,9 @@ from payments.models import Case, GatewayOrder, PaymentAttempt
 from tests.payments.adding import add, confirm
 from tests.payments.cast import holder, new_key
 from tests.payments.gateway import client, open_door, order_document, wallet_speaks_to
-from tests.payments.sandbox_process import Merchant, Sandbox, merchant_and_sandbox, returned
+from tests.payments.sandbox_process import Sandbox, returned
 
 pytestmark = pytest.mark.usefixtures("database")
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Merchant, Sandbox]]:
-    with merchant_and_sandbox(tmp_path_factory.mktemp("sandbox")) as (merchant, sandbox):
-        yield merchant, sandbox
-
-
-@pytest.fixture
-def sandbox(both: tuple[Merchant, Sandbox]) -> Iterator[Sandbox]:
-    with wallet_speaks_to(client(both[1].url)):
-        yield both[1]
 
 
 def test_the_sweep_finds_a_payment_that_nobody_told_us_about(sandbox: Sandbox) -> None:

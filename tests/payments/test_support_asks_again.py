@@ -1,6 +1,5 @@
 """The button by which support has the gateway asked again, against a real sandbox process."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -18,24 +17,12 @@ from tests.payments.cast import holder
 from tests.payments.gateway import client, deliver, letters_about, wallet_speaks_to
 from tests.payments.money_story import add, pay
 from tests.payments.operating import dispute, move_dispute, settle, top_up
-from tests.payments.sandbox_process import Merchant, Sandbox, merchant_and_sandbox
+from tests.payments.sandbox_process import Merchant, Sandbox
 from tests.payments.staff import browser_of, page_of, press, shown, staff
 from tests.payments.withdrawing import bank_account, payout_of, until, withdraw
 
 pytestmark = pytest.mark.usefixtures("database")
 BUTTON = "Ask the gateway again"
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Merchant, Sandbox]]:
-    with merchant_and_sandbox(tmp_path_factory.mktemp("sandbox")) as (merchant, sandbox):
-        yield merchant, sandbox
-
-
-@pytest.fixture
-def sandbox(both: tuple[Merchant, Sandbox]) -> Iterator[Sandbox]:
-    with wallet_speaks_to(client(both[1].url)):
-        yield both[1]
 
 
 def waiting_payout() -> Payout:

@@ -1,7 +1,5 @@
 """Adding money, against a real sandbox process."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.utils import timezone
 
@@ -10,22 +8,9 @@ from payments.models import GatewayOrder, PaymentAttempt
 from payments.serializers import AddAnswer
 from tests.payments.adding import add, confirm
 from tests.payments.cast import holder, new_key
-from tests.payments.gateway import client, wallet_speaks_to
-from tests.payments.sandbox_process import Merchant, Sandbox, merchant_and_sandbox, returned
+from tests.payments.sandbox_process import Sandbox, returned
 
 pytestmark = pytest.mark.usefixtures("database")
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Merchant, Sandbox]]:
-    with merchant_and_sandbox(tmp_path_factory.mktemp("sandbox")) as (merchant, sandbox):
-        yield merchant, sandbox
-
-
-@pytest.fixture
-def sandbox(both: tuple[Merchant, Sandbox]) -> Iterator[Sandbox]:
-    with wallet_speaks_to(client(both[1].url)):
-        yield both[1]
 
 
 def test_adding_money_is_pending_with_a_checkout_and_moves_nothing_yet(sandbox: Sandbox) -> None:

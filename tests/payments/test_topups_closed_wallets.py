@@ -1,6 +1,5 @@
 """Top-ups of a wallet that cannot take the money any more."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,23 +13,10 @@ from payments.captures import settle_order
 from payments.models import GatewayOrder, PaymentAttempt
 from tests.payments.adding import add, confirm
 from tests.payments.cast import holder
-from tests.payments.gateway import client, wallet_speaks_to
-from tests.payments.sandbox_process import Merchant, Sandbox, merchant_and_sandbox, returned
+from tests.payments.sandbox_process import Sandbox, returned
 from wallets.models import Wallet
 
 pytestmark = pytest.mark.usefixtures("database")
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Merchant, Sandbox]]:
-    with merchant_and_sandbox(tmp_path_factory.mktemp("sandbox")) as (merchant, sandbox):
-        yield merchant, sandbox
-
-
-@pytest.fixture
-def sandbox(both: tuple[Merchant, Sandbox]) -> Iterator[Sandbox]:
-    with wallet_speaks_to(client(both[1].url)):
-        yield both[1]
 
 
 def test_a_closed_wallets_payment_goes_to_suspense_once(sandbox: Sandbox) -> None:

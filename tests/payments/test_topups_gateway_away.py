@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -15,21 +14,9 @@ from payments.expiry import sweep_orders
 from tests.payments.adding import add, order_named, seen
 from tests.payments.cast import holder, new_key
 from tests.payments.gateway import client, open_door, order_document, wallet_speaks_to
-from tests.payments.sandbox_process import Merchant, Sandbox, merchant_and_sandbox
+from tests.payments.sandbox_process import Sandbox
 
 pytestmark = pytest.mark.usefixtures("database")
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Merchant, Sandbox]]:
-    with merchant_and_sandbox(tmp_path_factory.mktemp("sandbox")) as (merchant, sandbox):
-        yield merchant, sandbox
-
-
-@pytest.fixture
-def sandbox(both: tuple[Merchant, Sandbox]) -> Iterator[Sandbox]:
-    with wallet_speaks_to(client(both[1].url)):
-        yield both[1]
 
 
 def test_without_the_gateway_the_add_waits_and_the_same_key_goes_on_by_its_receipt(sandbox: Sandbox) -> None:

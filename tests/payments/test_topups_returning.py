@@ -1,7 +1,6 @@
 """The browser that comes back from the checkout, and everybody who brings the same news at once."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,22 +14,10 @@ from payments.models import GatewayOrder, PaymentAttempt, WebhookEvent
 from payments.webhooks import process_event
 from tests.payments.adding import add, confirm
 from tests.payments.cast import holder
-from tests.payments.gateway import client, deliver, letters_about, wallet_speaks_to
-from tests.payments.sandbox_process import Letter, Merchant, Sandbox, merchant_and_sandbox, returned
+from tests.payments.gateway import deliver, letters_about
+from tests.payments.sandbox_process import Letter, Merchant, Sandbox, returned
 
 pytestmark = pytest.mark.usefixtures("database")
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Merchant, Sandbox]]:
-    with merchant_and_sandbox(tmp_path_factory.mktemp("sandbox")) as (merchant, sandbox):
-        yield merchant, sandbox
-
-
-@pytest.fixture
-def sandbox(both: tuple[Merchant, Sandbox]) -> Iterator[Sandbox]:
-    with wallet_speaks_to(client(both[1].url)):
-        yield both[1]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,21 +18,9 @@ from payments.webhooks import MOST_TRIES, process_event, waiting_events
 from tests.accounts.people import call, superuser
 from tests.payments.cast import Holder, holder, new_key
 from tests.payments.gateway import client, deliver, letters_about, wallet_speaks_to
-from tests.payments.sandbox_process import Letter, Merchant, Sandbox, merchant_and_sandbox
+from tests.payments.sandbox_process import Letter, Merchant, Sandbox
 
 pytestmark = pytest.mark.usefixtures("database")
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Merchant, Sandbox]]:
-    with merchant_and_sandbox(tmp_path_factory.mktemp("sandbox")) as (merchant, sandbox):
-        yield merchant, sandbox
-
-
-@pytest.fixture
-def sandbox(both: tuple[Merchant, Sandbox]) -> Iterator[Sandbox]:
-    with wallet_speaks_to(client(both[1].url)):
-        yield both[1]
 
 
 def add(person: Holder) -> dict[str, Any]:
