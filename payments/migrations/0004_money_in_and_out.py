@@ -25,12 +25,18 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="paymentattempt",
             name="reference",
-            field=models.CharField(blank=True, help_text="The payer's bank's: RRN, UTR or the like.", max_length=100),
+            field=models.CharField(
+                blank=True,
+                db_default="",
+                default="",
+                help_text="The payer's bank's: RRN, UTR or the like.",
+                max_length=100,
+            ),
         ),
         migrations.AddField(
             model_name="paymentattempt",
             name="refunded_minor",
-            field=models.BigIntegerField(default=0, help_text="As the gateway last told it."),
+            field=models.BigIntegerField(db_default=0, default=0, help_text="As the gateway last told it."),
         ),
         migrations.AddField(
             model_name="paymentattempt",
@@ -408,6 +414,18 @@ class Migration(migrations.Migration):
             options={
                 "default_permissions": ("view",),
             },
+        ),
+        migrations.AddField(
+            model_name="case",
+            name="found_by",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="What found it first.",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="cases",
+                to="payments.reconciliation",
+            ),
         ),
         migrations.AddIndex(
             model_name="bankaccount",

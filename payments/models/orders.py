@@ -72,8 +72,10 @@ class PaymentAttempt(models.Model):
     credited_by = models.OneToOneField(
         Transaction, models.PROTECT, null=True, blank=True, related_name="paid_by", help_text="What brought its money."
     )
-    reference = models.CharField(max_length=100, blank=True, help_text="The payer's bank's: RRN, UTR or the like.")
-    refunded_minor = models.BigIntegerField(default=0, help_text="As the gateway last told it.")
+    reference = models.CharField(
+        max_length=100, blank=True, default="", db_default="", help_text="The payer's bank's: RRN, UTR or the like."
+    )
+    refunded_minor = models.BigIntegerField(default=0, db_default=0, help_text="As the gateway last told it.")
     fee_minor = models.BigIntegerField(null=True, blank=True, help_text="What the gateway keeps of it, tax included.")
     tax_minor = models.BigIntegerField(null=True, blank=True)
     first_seen_at = models.DateTimeField()

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("payments", "0008_refund_topup"),
+        ("payments", "0007_refund_topup"),
     ]
 
     operations = [
