@@ -15,9 +15,10 @@ from ledger.movements import Movement
 from ledger.system_wallets import Purpose, system_wallet
 from payments.captures import settle_order
 from payments.disputes import brought_by, follow_dispute
-from payments.gateways.base import GatewayRefused, RemoteSettledItem
+from payments.gateways.base import GatewayRefused, GatewayUnavailable, RemoteSettledItem
 from payments.models import Case, Dispute, GatewayRefund, PaymentAttempt
 from payments.refunds import follow_refund
+from wallet_project.kernel.errors import GatewayError, Refusal
 from wallet_project.kernel.money import Money
 
 log = structlog.get_logger("payments.settled_items")
@@ -26,6 +27,8 @@ Type = Transaction.Type
 PAYMENT: Final = "payment"
 REFUND: Final = "refund"
 ADJUSTMENT: Final = "adjustment"
+# A gateway that is away would be waited for once for each item.
+_MOST_SILENCES: Final = 3
 # In the metadata of each posting: the public id of what is settled.
 SETTLES: Final = "settles"
 
@@ -58,19 +61,46 @@ class Unexplained:
 
 def explain(*, gateway: str, items: Sequence[RemoteSettledItem], now: datetime) -> Iterator[Explained | Unexplained]:
     """
-    :raises GatewayError: what the ledger had not heard of yet was asked about, and the gateway would not say.
+    Each by itself: one that the gateway would not speak of, or that is beyond us, does not keep the others from it.
+
     :raises Refusal: `busy`.
     """
     attempts = _attempts_of(gateway, _ids(items, PAYMENT))
     refunds = _refunds_of(gateway, _ids(items, REFUND))
     disputes = _disputes_of(gateway, [item for item in items if item.kind == ADJUSTMENT])
+    silences = 0
     for item in items:
-        if item.kind == PAYMENT:
-            yield _explain_payment(item, attempts.get(item.entity_id), now)
-        elif item.kind == REFUND:
-            yield _explain_refund(item, refunds.get(item.entity_id) or _hear_of_refund(gateway, item, now))
-        else:
-            yield _explain_adjustment(gateway, item, disputes, now)
+        may_ask = silences < _MOST_SILENCES
+        found: Explained | Unexplained
+        try:
+            if item.kind == PAYMENT:
+                found = _explain_payment(item, attempts.get(item.entity_id), now, may_ask=may_ask)
+            elif item.kind == REFUND:
+                known = refunds.get(item.entity_id)
+                found = _explain_refund(item, known or _hear_of_refund(gateway, item, now, may_ask=may_ask))
+            else:
+                found = _explain_adjustment(gateway, item, disputes, now, may_ask=may_ask)
+        except GatewayError as error:
+            silences += 1
+            log.warning("settlement.item_untold", entity=item.entity_id, reason=type(error).__name__)
+            found = _untold(item)
+        except Refusal:
+            raise
+        except Exception:
+            log.exception("settlement.item_failed", entity=item.entity_id)
+            found = beyond_us(item)
+        yield found
+
+
+def beyond_us(item: RemoteSettledItem, settles: Transaction | None = None) -> Unexplained:
+    """An item that cannot be posted, whatever it says."""
+    return Unexplained(
+        item=item,
+        kind=Case.Kind.AMOUNT,
+        reason=f"The gateway settled {item.kind} {item.entity_id}, and what it says of it cannot be posted.",
+        suggestion="Ask the gateway for a corrected report; if it stands, developers must see to it.",
+        settles=settles,
+    )
 
 
 def brought_as_read(attempt: PaymentAttempt) -> Transaction | None:
@@ -100,10 +130,13 @@ def _disputes_of(gateway: str, items: Sequence[RemoteSettledItem]) -> dict[str, 
     return {dispute.dispute_id: dispute for dispute in found.select_related("lost_by")}
 
 
-def _explain_payment(item: RemoteSettledItem, attempt: PaymentAttempt | None, now: datetime) -> Explained | Unexplained:
+def _explain_payment(
+    item: RemoteSettledItem, attempt: PaymentAttempt | None, now: datetime, *, may_ask: bool
+) -> Explained | Unexplained:
     add = None if attempt is None else brought_as_read(attempt)
     if attempt is not None and add is None:
         # Its capture was not heard of yet.
+        _require_patience(may_ask)
         settle_order(order=attempt.order, now=now)
         add = brought_by(PaymentAttempt.objects.get(pk=attempt.pk))
     if add is None:
@@ -124,8 +157,9 @@ def _explain_payment(item: RemoteSettledItem, attempt: PaymentAttempt | None, no
     )
 
 
-def _hear_of_refund(gateway: str, item: RemoteSettledItem, now: datetime) -> GatewayRefund | None:
+def _hear_of_refund(gateway: str, item: RemoteSettledItem, now: datetime, *, may_ask: bool) -> GatewayRefund | None:
     """Somebody made it at the gateway, and the news was lost."""
+    _require_patience(may_ask)
     try:
         follow_refund(gateway=gateway, refund_id=item.entity_id, payment_id=item.payment_id, now=now)
     except GatewayRefused:
@@ -164,10 +198,10 @@ def _explain_refund(item: RemoteSettledItem, refund: GatewayRefund | None) -> Ex
 
 
 def _explain_adjustment(
-    gateway: str, item: RemoteSettledItem, disputes: dict[str, Dispute], now: datetime
+    gateway: str, item: RemoteSettledItem, disputes: dict[str, Dispute], now: datetime, *, may_ask: bool
 ) -> Explained | Unexplained:
     """The gateway takes back what a lost dispute cost; no other adjustment explains itself."""
-    lost = _lost(gateway, item, disputes, now)
+    lost = _lost(gateway, item, disputes, now, may_ask=may_ask)
     if lost is None:
         return _unknown(item, "Ask the gateway what the adjustment is for, and post it as an ADJUSTMENT.")
     if item.credit_minor or item.fee_minor or item.tax_minor or item.debit_minor != item.amount_minor:
@@ -179,7 +213,9 @@ def _explain_adjustment(
     return _explained(item, lost, _movement(item, lost, Type.SETTLEMENT, lost.to_wallet_id, bank, item.amount_minor))
 
 
-def _lost(gateway: str, item: RemoteSettledItem, disputes: dict[str, Dispute], now: datetime) -> Transaction | None:
+def _lost(
+    gateway: str, item: RemoteSettledItem, disputes: dict[str, Dispute], now: datetime, *, may_ask: bool
+) -> Transaction | None:
     """What gave the gateway the money of a lost dispute."""
     if not item.dispute_id:
         # It does not say which: explained only where there is no choice.
@@ -189,12 +225,18 @@ def _lost(gateway: str, item: RemoteSettledItem, disputes: dict[str, Dispute], n
     dispute = disputes.get(item.dispute_id)
     if dispute is None or dispute.lost_by is None:
         # Its end was not heard of yet.
+        _require_patience(may_ask)
         try:
             follow_dispute(gateway=gateway, dispute_id=item.dispute_id, now=now)
         except GatewayRefused:
             return None
         dispute = _disputes_of(gateway, [item]).get(item.dispute_id)
     return None if dispute is None else dispute.lost_by
+
+
+def _require_patience(may_ask: bool) -> None:
+    if not may_ask:
+        raise GatewayUnavailable("It was silent about others, and is not asked about more of them now.")
 
 
 def _fees(currency: str) -> int:
@@ -230,6 +272,15 @@ def _unknown(item: RemoteSettledItem, suggestion: str) -> Unexplained:
         kind=Case.Kind.MISSING_HERE,
         reason=f"The gateway settled {item.kind} {item.entity_id}, of which nothing stands in the ledger.",
         suggestion=suggestion,
+    )
+
+
+def _untold(item: RemoteSettledItem) -> Unexplained:
+    return Unexplained(
+        item=item,
+        kind=Case.Kind.UNKNOWN_OUTCOME,
+        reason=f"The gateway settled {item.kind} {item.entity_id}, and would not say what that is.",
+        suggestion="It is asked about again when its day is collected again; or ask the gateway.",
     )
 
 

@@ -11,6 +11,8 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 import structlog
+from django.db import DataError
+from django.db.models import BigIntegerField
 from django.utils.timezone import get_default_timezone, localdate
 
 from accounts.actors import system_actor
@@ -22,7 +24,7 @@ from payments.gateways import gateway_named, set_up_here
 from payments.gateways.base import NotOffered, RemoteSettledItem
 from payments.models import Case, SettledItem
 from payments.orders import GATEWAY_ACTOR
-from payments.settled_items import Explained, Unexplained, explain
+from payments.settled_items import Explained, Unexplained, beyond_us, explain
 from wallet_project.kernel.database import give_back_connection
 from wallet_project.kernel.errors import GatewayError, Refusal
 from wallet_project.kernel.fingerprints import fingerprint
@@ -31,7 +33,17 @@ log = structlog.get_logger("payments.settlements")
 
 # One posting's list: it passes the turnstile alone, so it must stay short.
 MOST_ITEMS_AT_ONCE: Final = 200
-_FIGURES: Final = ("debit_minor", "credit_minor", "amount_minor", "fee_minor", "tax_minor", "currency")
+_AMOUNTS: Final = ("debit_minor", "credit_minor", "amount_minor", "fee_minor", "tax_minor")
+_FIGURES: Final = (*_AMOUNTS, "currency")
+_LONGEST: Final = {
+    "settlement_id": 64,
+    "entity_id": 64,
+    "kind": 20,
+    "currency": 3,
+    "payment_id": 64,
+    "utr": 100,
+    "dispute_id": 64,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,8 @@ def collect_settlements(*, gateway: str, date: date, now: datetime) -> Collected
     """
     Post what the gateway settled on a day of its own (India's), each item once.
 
-    Safe to run any number of times, at once too. An item that could not be explained is tried again.
+    Safe to run any number of times, at once too. An item that could not be explained or posted is a case, is tried
+    again, and keeps no other from it.
 
     :raises GatewayError: the gateway stopped answering; what it had told until then is posted.
     :raises Refusal: `busy`.
@@ -91,6 +104,9 @@ def subject_of(item: RemoteSettledItem | SettledItem) -> str:
 
 
 def _collect(collected: Collected, gateway: str, items: Sequence[RemoteSettledItem], now: datetime) -> Collected:
+    total = len(items)
+    items = [item for item in items if _can_be_kept(gateway, item, now)]
+    unkept = total - len(items)
     rows = _rows_of(gateway, items)
     waiting: list[RemoteSettledItem] = []
     explained: list[Explained] = []
@@ -113,18 +129,54 @@ def _collect(collected: Collected, gateway: str, items: Sequence[RemoteSettledIt
     return Collected(
         posted=collected.posted + posted,
         known=collected.known + len(items) - posted - len(unexplained),
-        unexplained=collected.unexplained + len(unexplained),
+        unexplained=collected.unexplained + len(unexplained) + unkept,
     )
+
+
+def _can_be_kept(gateway: str, item: RemoteSettledItem, now: datetime) -> bool:
+    """Whether the item fits into a row. One that does not is a case alone: no row, and no question, can name it."""
+    texts = [(getattr(item, name), longest) for name, longest in _LONGEST.items()]
+    names_fit = all(len(text) <= longest and "\0" not in text for text, longest in texts)
+    if names_fit and all(abs(getattr(item, name)) <= BigIntegerField.MAX_BIGINT for name in _AMOUNTS):
+        return True
+    subject = subject_of(item).replace("\0", "")
+    log.error("settlement.item_not_kept", gateway=gateway, item=subject)
+    open_case(
+        kind=Case.Kind.AMOUNT,
+        gateway=gateway,
+        subject=subject,
+        reason="The gateway reports an item with a name or an amount beyond all bounds; nothing was posted for it.",
+        suggestion="Ask the gateway for a corrected report.",
+        now=now,
+    )
+    return False
 
 
 def _post(gateway: str, explained: Sequence[Explained], now: datetime) -> tuple[int, list[Unexplained]]:
     """
-    Each of them in a group of its own, with its row in the same posting.
+    All in one posting, or, where one of them spoils that, each in its own.
 
-    :returns: how many were posted now, and those whose payment, refund or dispute had been settled otherwise before.
+    :returns: how many were posted now, and those whose payment, refund or dispute had been settled otherwise before,
+        or that cannot be posted at all.
     """
     if not explained:
         return 0, []
+    try:
+        return _post_together(gateway, explained, now)
+    except (ValueError, DataError):
+        if len(explained) == 1:
+            log.exception("settlement.item_not_posted", gateway=gateway, entity=explained[0].item.entity_id)
+            return 0, [beyond_us(explained[0].item, explained[0].settles)]
+    posted, unposted = 0, []
+    for each in explained:
+        count, aside = _post(gateway, [each], now)
+        posted += count
+        unposted += aside
+    return posted, unposted
+
+
+def _post_together(gateway: str, explained: Sequence[Explained], now: datetime) -> tuple[int, list[Unexplained]]:
+    """Each of them in a group of its own, with its row in the same posting."""
     actor = system_actor(GATEWAY_ACTOR).pk
     groups = [Group(initiator=actor, movements=each.movements, key=_key(gateway, each)) for each in explained]
 

@@ -18,9 +18,10 @@ from ledger.system_wallets import Purpose
 from payments import settlements
 from payments.captures import settle_order
 from payments.disputes import follow_dispute
-from payments.gateways.base import RemoteSettledItem
+from payments.gateways.base import GatewayUnavailable, RemoteSettledItem
 from payments.gateways.razorpay import Razorpay
 from payments.models import Case, GatewayOrder, GatewayRefund, PaymentAttempt, SettledItem
+from payments.refunds import follow_refund
 from payments.settlements import collect_recent, collect_settlements
 from payments.tasks import sweep_webhook_events
 from tests.ledger.proofs import assert_books_hold
@@ -198,6 +199,76 @@ def test_items_that_do_not_add_up_are_cases_and_nothing_is_posted_by_guess(sandb
         assert (case.state, case.times, "other figures" in case.reason) == ("OPEN", 3, True)
         assert SettledItem.objects.get(entity_id=payment_id).transaction is None
     assert standing(Purpose.BANK) == before
+
+
+def test_one_absurd_item_keeps_no_other_of_its_day_from_its_posting(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asha = holder()
+    sound, long_named, huge, nul, unpostable = (top_up(sandbox, asha, "100") for _ in range(5))
+    costly, unheard = refund_at_dashboard(sandbox, sound, 1_000), refund_at_dashboard(sandbox, sound, 2_000)
+    follow_refund(gateway="razorpay", refund_id=costly, payment_id=sound, now=timezone.now())
+    earlier = collect().unexplained
+    settlement_id = settle(sandbox)
+    changes: dict[str, dict[str, Any]] = {
+        costly: {"fee_minor": 10**18, "debit_minor": 10**18 + 1_000},
+        long_named: {"entity_id": long_named + "x" * 80},
+        huge: {"fee_minor": 2**80},
+        nul: {"utr": "UTR\0"},
+    }
+    speaker = reporting(sandbox, lambda item: replace(item, **changes.get(item.entity_id, {})))
+
+    def keep_silent(**_: str) -> None:
+        raise GatewayUnavailable("No answer came.")
+
+    def post_all_but_one(groups: Sequence[Group], within: Any) -> list[Outcome]:
+        """The kernel refuses a whole list for one fact in it that cannot have happened."""
+        if any(getattr(group.movements[0], "metadata", {}).get("payment") == unpostable for group in groups):
+            raise ValueError("That cannot have happened.")
+        return post(groups, within=within)
+
+    speaker.refund_of = keep_silent  # type: ignore[method-assign, assignment]
+    with wallet_speaks_to(speaker), monkeypatch.context() as patched:
+        patched.setattr(settlements, "post", post_all_but_one)
+        collected = collect()
+    assert (collected.posted, collected.unexplained - earlier) == (1, 6)
+    assert SettledItem.objects.get(entity_id=sound).transaction is not None
+    kinds = {
+        costly: "AMOUNT",
+        long_named: "AMOUNT",
+        huge: "AMOUNT",
+        nul: "AMOUNT",
+        unpostable: "AMOUNT",
+        unheard: "UNKNOWN_OUTCOME",
+    }
+    for entity, kind in kinds.items():
+        case = Case.objects.get(subject__startswith=f"{settlement_id}/{entity}")
+        assert (entity, case.kind, case.state) == (entity, kind, "OPEN")
+    # What is reported in a sound way the next time is posted; what had been kept with other figures is not.
+    assert collect().posted == 5
+    for entity in (unpostable, unheard):
+        assert Case.objects.get(subject=f"{settlement_id}/{entity}").state == "RESOLVED"
+    assert SettledItem.objects.get(entity_id=costly).transaction is None
+
+
+def test_a_gateway_that_is_away_is_not_waited_for_once_for_each_item(sandbox: Sandbox) -> None:
+    payment_id = top_up(sandbox, holder(), "100")
+    refunds = [refund_at_dashboard(sandbox, payment_id, 100) for _ in range(5)]
+    earlier = collect().unexplained
+    settle(sandbox)
+    speaker, asked = reporting(sandbox, lambda item: item), []
+
+    def keep_silent(*, refund_id: str) -> None:
+        asked.append(refund_id)
+        raise GatewayUnavailable("No answer came.")
+
+    speaker.refund_of = keep_silent  # type: ignore[method-assign, assignment]
+    with wallet_speaks_to(speaker):
+        collected = collect()
+    assert (collected.posted, collected.unexplained - earlier, len(asked)) == (1, 5, 3)
+    assert Case.objects.filter(kind="UNKNOWN_OUTCOME", state="OPEN").count() == 5
+    assert collect().posted == len(refunds)
+    assert not Case.objects.filter(kind="UNKNOWN_OUTCOME", state="OPEN").exists()
 
 
 def test_an_item_that_explains_itself_later_is_posted_then_and_its_case_closed(sandbox: Sandbox) -> None:
