@@ -94,6 +94,22 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Reconciliation",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("gateway", models.CharField(max_length=20)),
+                ("date", models.DateField(help_text="A day of the wallet's time zone.")),
+                ("started_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("totals", models.JSONField(default=dict)),
+                ("differences", models.PositiveIntegerField(default=0)),
+            ],
+            options={
+                "default_permissions": ("view",),
+                "indexes": [models.Index(fields=["date"], name="reconciliation_date")],
+            },
+        ),
+        migrations.CreateModel(
             name="Case",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -133,6 +149,17 @@ class Migration(migrations.Migration):
                 ("last_seen_at", models.DateTimeField()),
                 ("resolved_at", models.DateTimeField(blank=True, null=True)),
                 ("resolution", models.CharField(blank=True, max_length=300)),
+                (
+                    "found_by",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="What found it first.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="cases",
+                        to="payments.reconciliation",
+                    ),
+                ),
                 (
                     "resolved_by",
                     models.ForeignKey(
@@ -367,22 +394,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="Reconciliation",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("gateway", models.CharField(max_length=20)),
-                ("date", models.DateField(help_text="A day of the wallet's time zone.")),
-                ("started_at", models.DateTimeField()),
-                ("finished_at", models.DateTimeField(blank=True, null=True)),
-                ("totals", models.JSONField(default=dict)),
-                ("differences", models.PositiveIntegerField(default=0)),
-            ],
-            options={
-                "default_permissions": ("view",),
-                "indexes": [models.Index(fields=["date"], name="reconciliation_date")],
-            },
-        ),
-        migrations.CreateModel(
             name="SettledItem",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -414,18 +425,6 @@ class Migration(migrations.Migration):
             options={
                 "default_permissions": ("view",),
             },
-        ),
-        migrations.AddField(
-            model_name="case",
-            name="found_by",
-            field=models.ForeignKey(
-                blank=True,
-                help_text="What found it first.",
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="cases",
-                to="payments.reconciliation",
-            ),
         ),
         migrations.AddIndex(
             model_name="bankaccount",
