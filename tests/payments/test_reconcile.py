@@ -431,7 +431,8 @@ def test_beat_sends_each_task_that_keeps_up_with_the_gateways_books() -> None:
     for name in ("payments.sweep_disputes", "payments.collect_settlements", "payments.reconcile_lately"):
         task = schedule[name]["task"]
         assert task in app.tasks
-        assert app.amqp.router.route({}, task)["queue"].name == "gateway"
+        queue = "sweeps" if "sweep" in task else "gateway"
+        assert app.amqp.router.route({}, task)["queue"].name == queue
         assert schedule[name]["options"]["expires"] <= 3600
     night = schedule["payments.reconcile_lately"]["schedule"]
     assert (night.hour, night.minute, str(app.conf.timezone)) == ({2, 4, 6}, {30}, "Asia/Kolkata")
