@@ -176,6 +176,11 @@ def test_a_refund_that_the_gateway_never_answered_is_sent_again_under_its_key_an
     refund = GatewayRefund.objects.get(attempt__order=order)
     with wallet_speaks_to(client("http://127.0.0.1:9")):
         assert "did not answer" in press(lead, refund)
+    # That request may still be on its way: no second one before the next is due.
+    assert "Ask again in two minutes" in press(lead, refund)
+    refund.refresh_from_db()
+    assert (refund.sends, refund.refund_id) == (1, None)
+    GatewayRefund.objects.filter(pk=refund.pk).update(check_at=timezone.now())
     press(lead, refund)
     press(lead, refund)
     refund.refresh_from_db()
