@@ -14,7 +14,8 @@ run: ## Start the whole wallet (PORT, WALLET_HOME, WALLET_DEMO=0 for no demo peo
 	@$(INSTALL)
 	@exec $(VENV_PYTHON) -I -S wallet_project/local/leash.py -- $(VENV_PYTHON) -m wallet_project.local run
 
-test: ARGS = --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+# More processes than cores: much of a test's time is waiting for a bank that takes a second.
+test: ARGS = --numprocesses 4 --dist loadgroup --no-loadscope-reorder
 test: install-dev ## Run the tests on real servers (ARGS="tests/ledger -x" for some of them)
 	@$(VENV_PYTHON) -m pytest $(ARGS)
 

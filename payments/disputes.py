@@ -135,6 +135,24 @@ def brought_by(attempt: PaymentAttempt) -> Transaction | None:
     return transactions.filter(parked__attempt=attempt).first()
 
 
+def _row(
+    attempt: PaymentAttempt, remote: RemoteDispute, hold: Hold | None, shortfall_minor: int, now: datetime
+) -> Dispute:
+    return Dispute(
+        attempt=attempt,
+        gateway=attempt.gateway,
+        dispute_id=remote.id,
+        amount_minor=remote.amount_minor,
+        currency=remote.currency,
+        reason=remote.reason[:_LONGEST_REASON],
+        hold=hold,
+        shortfall_minor=shortfall_minor,
+        respond_by=remote.respond_by,
+        opened_at=remote.created_at or now,
+        check_at=_next_check(0, now),
+    )
+
+
 def _meet(
     gateway: str, remote: RemoteDispute, attempt: PaymentAttempt, transaction: Transaction, *, now: datetime
 ) -> Dispute:
@@ -147,19 +165,7 @@ def _meet(
         """One row, whoever else writes it at this moment: under a posting's snapshot the second runs again."""
         if _find(gateway, remote) is not None:
             raise _Decided
-        dispute = Dispute(
-            attempt=attempt,
-            gateway=gateway,
-            dispute_id=remote.id,
-            amount_minor=remote.amount_minor,
-            currency=remote.currency,
-            reason=remote.reason[:_LONGEST_REASON],
-            hold=hold,
-            shortfall_minor=shortfall_minor,
-            respond_by=remote.respond_by,
-            opened_at=remote.created_at or now,
-            check_at=_next_check(0, now),
-        )
+        dispute = _row(attempt, remote, hold, shortfall_minor, now)
         Dispute.objects.bulk_create([dispute], ignore_conflicts=True)
         if remote.amount_minor > room and not is_over:
             tell_of_excess(dispute=dispute, room_minor=room, there_minor=remote.amount_minor, now=now)

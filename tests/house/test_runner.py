@@ -85,7 +85,7 @@ def test_every_process_runs_and_its_log_lines_carry_its_name(wallet: Run) -> Non
     commands = [process.command for process in wallet.processes()]
     # granian's own process and at least two that serve.
     assert len([command for command in commands if " granian " in command]) >= 3
-    assert any(" worker -Q gateway,messages,default " in command for command in commands)
+    assert any(" worker -Q gateway,sweeps,messages,default " in command for command in commands)
     assert any(" beat " in command or "/beat.json " in command for command in commands)
     prefixes = {line.partition("|")[0].strip() for line in wallet.output.splitlines() if "|" in line}
     # Beat and the sandbox may have nothing to say yet.
