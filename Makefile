@@ -15,7 +15,7 @@ run: ## Start the whole wallet (PORT, WALLET_HOME, WALLET_DEMO=0 for no demo peo
 	@exec $(VENV_PYTHON) -I -S wallet_project/local/leash.py -- $(VENV_PYTHON) -m wallet_project.local run
 
 # More processes than cores: much of a test's time is waiting for a bank that takes a second.
-test: ARGS = --numprocesses 4 --dist loadgroup --no-loadscope-reorder
+test: ARGS = --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 test: install-dev ## Run the tests on real servers (ARGS="tests/ledger -x" for some of them)
 	@$(VENV_PYTHON) -m pytest $(ARGS)
 
