@@ -30,7 +30,7 @@ log = structlog.get_logger("payments.payouts")
 
 # After that many sends without an answer our reference is looked for before each further one.
 SENDS_BEFORE_LOOKING: Final = 3
-# So too after this long, for some gateways forget a key after a day (https://docs.stripe.com/api/idempotent_requests).
+# So too after this long, for some gateways forget a key after a day.
 KEY_IS_CERTAIN: Final = timedelta(hours=23)
 # The gateway keeps a key for seven days. Past it, the same key would pay anew: only asking is left then.
 KEY_LIFETIME: Final = timedelta(days=6)
