@@ -41,10 +41,10 @@ from tests.journeys.bad_day.weather import FAULTS, Weather
 from tests.journeys.contract import Api
 from tests.running import CHECKOUT, Run, free_pair
 
-COUNT: Final = int(os.environ.get("FAULTS_COUNT", "80"))
+COUNT: Final = int(os.environ.get("FAULTS_COUNT", "40"))
 SEED: Final = int(os.environ.get("FAULTS_SEED", "20261125"))
 
-pytestmark = [pytest.mark.runner, pytest.mark.xdist_group("runner"), pytest.mark.timeout(600 + 3 * COUNT)]
+pytestmark = [pytest.mark.runner, pytest.mark.xdist_group("faults"), pytest.mark.timeout(600 + 3 * COUNT)]
 
 AT_ONCE: Final = 12
 # So that nobody runs dry while their top-ups are still on their way.
