@@ -36,7 +36,8 @@ def credit(a: Member, amount: str) -> Movement:
                     to_wallet=a.wallet.pk, fact=True)  # fmt: skip
 
 
-# An act: what the kernel is asked, given who holds, whom they pay, the hold and its reference; and what the plain one does.
+# An act: what the kernel is asked, given who holds, whom they pay, the hold and its reference; and what the plain
+# wallet does.
 ACTS: Final[dict[str, tuple[Asks, Callable[[PlainWallet], Told]]]] = {
     "capture all": (lambda a, m, hold, _: (transfer(a, m, "2", captures=hold),), lambda plain: plain.capture(2)),
     "capture a part": (lambda a, m, hold, _: (transfer(a, m, "1", captures=hold),), lambda plain: plain.capture(1)),
