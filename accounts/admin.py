@@ -43,7 +43,7 @@ class StatusChanges(admin.TabularInline):  # type: ignore[type-arg]  # generic i
 
 @admin.register(User)
 class PersonAdmin(ReadOnlyAdmin):
-    list_display = ("public_id", "full_name", "email", "phone", "status", "is_verified", "created_at")
+    list_display = ("public_id", "full_name", "email", "phone", "status", "has_verified_address", "created_at")
     list_filter = ("status", "is_staff")
     ordering = ("-pk",)
     search_fields = ("full_name",)
@@ -70,8 +70,8 @@ class PersonAdmin(ReadOnlyAdmin):
         return user.public_id
 
     @admin.display(description="verified", boolean=True)
-    def is_verified(self, user: User) -> bool:
-        return user.is_verified
+    def has_verified_address(self, user: User) -> bool:
+        return user.has_verified_address
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
@@ -95,7 +95,9 @@ class PersonAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         user = self.get_object(request, object_id)
-        offered = user is not None and user.is_verified and may_change_status(user=user, by=cast(User, request.user))
+        offered = (
+            user is not None and user.has_verified_address and may_change_status(user=user, by=cast(User, request.user))
+        )
         context = {**(extra_context or {}), "may_change_status": offered}
         return super().change_view(request, object_id, form_url, context)
 

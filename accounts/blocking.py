@@ -48,7 +48,7 @@ def _change(*, user: User, by: User, reason: str, status: User.Status, now: date
     with transaction.atomic():
         # Two people of support who act at once are put in order; the second changes nothing.
         locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
-        if not locked.is_verified:
+        if not locked.has_verified_address:
             raise Refusal.of_field("user", "This registration was never verified; there is nothing to block.")
         if locked.status == status:
             return

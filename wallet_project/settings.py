@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 import dj_email_url
 import environs
-from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from marshmallow.validate import Range
 from psycopg import IsolationLevel
 
 from wallet_project.kernel import logs
 from wallet_project.kernel.environment import env, gateway_variables, key_bytes
+from wallet_project.schedule import beat_schedule
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -82,6 +82,18 @@ try:
     DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="Wallet <no-reply@localhost>")
     SMS_URL = env.str("SMS_URL", default="")
     TIME_ZONE: str = env.time_zone("WALLET_TIME_ZONE", default="Asia/Kolkata")
+    # How many proxies of ours stand before the web processes; each adds to X-Forwarded-For, which else is not believed.
+    TRUSTED_PROXIES = env.int("WALLET_TRUSTED_PROXIES", default=0, validate=Range(0, 5))
+    # Staff must show a second factor. Off only for the local demo, whose people carry none.
+    STAFF_NEED_FACTOR = env.bool("WALLET_STAFF_NEED_FACTOR", default=not WALLET_DEMO)
+    STEP_UP_FROM = env.decimal("WALLET_STEP_UP_FROM", default=Decimal(5000), validate=Range(min=0))
+    STEP_UP_FROM_NEW_PAYEE = env.decimal("WALLET_STEP_UP_FROM_NEW_PAYEE", default=Decimal(2000), validate=Range(min=0))
+    STEP_UP_PAST_A_DAY = env.decimal("WALLET_STEP_UP_PAST_A_DAY", default=Decimal(5000), validate=Range(min=0))
+    STEP_UP_FIRST_WITHDRAWAL = env.bool("WALLET_STEP_UP_FIRST_WITHDRAWAL", default=True)
+    # Messages with a code for a payment, for each person.
+    STEP_UP_MESSAGES_AN_HOUR = env.int(
+        "WALLET_STEP_UP_MESSAGES_AN_HOUR", default=1000 if WALLET_ENV == "local" else 30, validate=Range(min=1)
+    )
     LARGEST_MOVEMENT = env.decimal(
         "WALLET_LARGEST_MOVEMENT", default=Decimal(10_000_000_000), validate=Range(min=0, min_inclusive=False)
     )
@@ -110,6 +122,8 @@ if WALLET_ENV not in ("production", "local"):
 IS_LOCAL = WALLET_ENV == "local"
 if WALLET_DEMO and not IS_LOCAL:
     raise ImproperlyConfigured("WALLET_DEMO is refused while WALLET_ENV is production.")
+if not IS_LOCAL and not STAFF_NEED_FACTOR:
+    raise ImproperlyConfigured("WALLET_STAFF_NEED_FACTOR=false is refused while WALLET_ENV is production.")
 if not IS_LOCAL and (EMAIL_URL.startswith("inbox:") or SMS_URL.startswith("inbox:")):
     raise ImproperlyConfigured("EMAIL_URL and SMS_URL: the inbox is refused while WALLET_ENV is production.")
 if not IS_LOCAL and not PUBLIC_URL.startswith("https://"):
@@ -132,6 +146,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django_otp",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -297,63 +312,8 @@ CELERY_TASK_ROUTES = {
     "payments.sweep_*": {"queue": "sweeps"},
     "payments.*": {"queue": "gateway"},
 }
-# What is due is found that soon. Nobody waits long in front of a demo.
 SWEEP_SECONDS = 3.0 if IS_LOCAL else 15.0
-CELERY_BEAT_SCHEDULE = {
-    # They expire, so that a worker that was away does not sweep a hundred times.
-    "accounts.sweep_messages": {
-        "task": "accounts.sweep_messages",
-        "schedule": 5.0,
-        "options": {"expires": 15.0},
-    },
-    "accounts.purge": {"task": "accounts.purge", "schedule": 3600.0, "options": {"expires": 3600.0}},
-    "ledger.release_expired_holds": {
-        "task": "ledger.release_expired_holds",
-        "schedule": 60.0,
-        "options": {"expires": 60.0},
-    },
-    "payments.sweep_webhook_events": {
-        "task": "payments.sweep_webhook_events",
-        "schedule": 15.0,
-        "options": {"expires": 15.0},
-    },
-    "payments.sweep_payouts": {
-        "task": "payments.sweep_payouts",
-        "schedule": SWEEP_SECONDS,
-        "options": {"expires": SWEEP_SECONDS},
-    },
-    "payments.sweep_bank_accounts": {
-        "task": "payments.sweep_bank_accounts",
-        "schedule": SWEEP_SECONDS,
-        "options": {"expires": SWEEP_SECONDS},
-    },
-    "payments.sweep_refunds": {
-        "task": "payments.sweep_refunds",
-        "schedule": SWEEP_SECONDS,
-        "options": {"expires": SWEEP_SECONDS},
-    },
-    "payments.sweep_open_orders": {
-        "task": "payments.sweep_open_orders",
-        "schedule": SWEEP_SECONDS,
-        "options": {"expires": SWEEP_SECONDS},
-    },
-    "payments.sweep_disputes": {
-        "task": "payments.sweep_disputes",
-        "schedule": 300.0,
-        "options": {"expires": 300.0},
-    },
-    "payments.collect_settlements": {
-        "task": "payments.collect_settlements",
-        "schedule": 3600.0,
-        "options": {"expires": 3600.0},
-    },
-    # By the wallet's own clock. The later two find the night's work done, unless the gateway was silent before.
-    "payments.reconcile_lately": {
-        "task": "payments.reconcile_lately",
-        "schedule": crontab(hour="2,4,6", minute="30"),
-        "options": {"expires": 3600.0},
-    },
-}
+CELERY_BEAT_SCHEDULE = beat_schedule(sweep_seconds=SWEEP_SECONDS)
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import get_template
 from django.views.defaults import server_error
 
+from wallet_project.kernel.clients import client, client_of
 from wallet_project.kernel.context import choose_request_id, request_id
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.problems import database_busy, problem_response, unexpected_problem
@@ -31,7 +32,7 @@ class RequestContextMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         chosen = choose_request_id(request.headers.get("X-Request-ID"))
-        token = request_id.set(chosen)
+        token, at_other_end = request_id.set(chosen), client.set(client_of(request))
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=chosen)
         started = time.perf_counter()
@@ -53,6 +54,7 @@ class RequestContextMiddleware:
             return response
         finally:
             request_id.reset(token)
+            client.reset(at_other_end)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not _is_for_programs(request):
