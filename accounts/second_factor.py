@@ -1,0 +1,105 @@
+"""
+The second factor: whether a person has one, and whether a code is theirs.
+
+Codes are judged as django-otp's `match_token` judges them, every device of the person locked, and one person's codes
+one after another: the counter of their failures is locked first. The count, the code's use and the answer are one
+transaction, which is committed whatever the answer is, so that nobody's rollback gives tries or codes back.
+
+django-otp's throttling would refuse a right code for a while after each wrong one. Here a number of failures in a
+window is let pass, and then none.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import transaction
+from django_otp import devices_for_user
+
+from accounts import audit, tries
+from accounts.models import AddressTries, RecoveryDevice, TotpDevice, User
+from wallet_project.kernel.database import require_transaction
+from wallet_project.kernel.errors import Refusal
+
+# A thief who knows the password guesses one of three codes in a million each time: 10 in 15 minutes are 3 in a
+# thousand a day, and the person is told of every device that signs in.
+FAILURES: Final = tries.Limit(AddressTries.Kind.FACTOR, most=10, window=timedelta(minutes=15))
+
+Device = TotpDevice | RecoveryDevice
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """
+    :ivar accepted: the device whose code it was, now used up.
+    :ivar wait_seconds: past the limit nothing was looked at; this long until something is again.
+    """
+
+    accepted: Device | None
+    wait_seconds: int | None = None
+
+    def require(self, refused: str) -> None:
+        """
+        After the transaction in which it was judged: a refusal inside would give the try back.
+
+        :raises Refusal: `too_many_tries`, or else `refused`.
+        """
+        if self.wait_seconds is not None:
+            raise Refusal(
+                "too_many_tries", "Too many wrong codes. Wait a while.", retry_after_seconds=self.wait_seconds
+            )
+        if self.accepted is None:
+            raise Refusal(refused)
+
+
+def is_on(user: User) -> bool:
+    """Whether this person has a confirmed second factor: an authenticator app or a passkey."""
+    return user.second_factor
+
+
+def check(*, user: User, code: str, now: datetime) -> None:
+    """
+    Use up a code of this person's: their authenticator app's, or one of their recovery codes.
+
+    :raises Refusal: `otp_invalid`, `too_many_tries`.
+    :raises RuntimeError: inside a transaction, whose rollback would give the try and the code back.
+    """
+    with transaction.atomic(durable=True):
+        judgement = judge(user=user, devices=devices_for_user(user, for_verify=True), code=code, now=now)
+        if isinstance(judgement.accepted, RecoveryDevice):
+            audit.record("factor.recovery_code_used", now=now, actor=user, subject=user)
+    judgement.require("otp_invalid")
+
+
+def check_totp(*, user: User, code: str, now: datetime) -> None:
+    """
+    As `check`, for an authenticator app's code alone.
+
+    :raises Refusal: `otp_invalid`, `too_many_tries`.
+    :raises RuntimeError: inside a transaction.
+    """
+    with transaction.atomic(durable=True):
+        devices = TotpDevice.objects.filter(user=user, confirmed=True).select_for_update(no_key=True)
+        judgement = judge(user=user, devices=devices, code=code, now=now)
+    judgement.require("otp_invalid")
+
+
+def judge(*, user: User, devices: Iterable[Device], code: str, now: datetime) -> Judgement:
+    """
+    Count a failure, unless one of these devices takes the code. A code that was used already is refused, but it is
+    no guess, and not counted: of a request that came twice the second locks nobody out.
+
+    :param devices: read, and locked, only after the person's counter is.
+    """
+    require_transaction("default")
+    wait = tries.spend(limit=FAILURES, address=user.public_id, now=now)
+    if wait is not None:
+        return Judgement(None, wait)
+    tried = list(devices)
+    accepted = next((device for device in tried if device.accept(code=code, now=now)), None)
+    if accepted is not None:
+        tries.forget(kind=FAILURES.kind, address=user.public_id)
+    elif any(device.has_accepted(code=code, now=now) for device in tried):
+        tries.give_back(kind=FAILURES.kind, address=user.public_id)
+    return Judgement(accepted)
