@@ -91,6 +91,10 @@ class Servers:
                 os.environ[name] = _with_database(os.environ[name], "postgres")
         if not self._own_valkey:
             os.environ["REDIS_URL"] = _with_database(os.environ["REDIS_URL"], str(_valkey_database()))
+        # Never somebody's own: what no row of a test's database names would be swept from there.
+        documents = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-documents-"))
+        self._stack.callback(shutil.rmtree, documents, ignore_errors=True)
+        os.environ["WALLET_DOCUMENTS_DIR"] = str(documents)
         if not (self._own_postgres or self._own_valkey or self._own_kafka):
             return
         _remove_what_the_dead_left()

@@ -318,6 +318,10 @@ CELERY_BEAT_SCHEDULE = beat_schedule(sweep_seconds=SWEEP_SECONDS)
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = env.path("STATIC_ROOT", default=BASE_DIR / ".local" / "static")
+# Images of identity documents, encrypted. The web serves nothing from here.
+DOCUMENTS_DIR = env.path("WALLET_DOCUMENTS_DIR", default=BASE_DIR / ".local" / "documents")
+if any(DOCUMENTS_DIR.resolve().is_relative_to(served.resolve()) for served in (STATIC_ROOT, *STATICFILES_DIRS)):
+    raise ImproperlyConfigured("WALLET_DOCUMENTS_DIR must not lie where static files are served from.")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -332,6 +336,11 @@ WHITENOISE_USE_FINDERS = IS_LOCAL
 
 # A request body beyond this is refused (413); the server drains it first.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+# The only doors that take an image, of five megabytes, and fields beside it.
+LARGER_BODIES = dict.fromkeys(("/kyc", "/api/v1/me/kyc"), 5 * 1024 * 1024 + DATA_UPLOAD_MAX_MEMORY_SIZE)
+# What is uploaded stays in memory: Django would else write larger files to disk, in the clear.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = max(LARGER_BODIES.values())
 
 SESSION_COOKIE_SECURE = not IS_LOCAL
 SESSION_COOKIE_NAME = "session" if IS_LOCAL else "__Host-session"
