@@ -52,6 +52,11 @@ def beat_schedule(*, sweep_seconds: float) -> dict[str, dict[str, Any]]:
             "schedule": 300.0,
             "options": {"expires": 300.0},
         },
+        "payments.finish_proposals": {
+            "task": "payments.finish_proposals",
+            "schedule": 60.0,
+            "options": {"expires": 60.0},
+        },
         "payments.collect_settlements": {
             "task": "payments.collect_settlements",
             "schedule": 3600.0,
