@@ -2,7 +2,6 @@
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import login, logout
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render, resolve_url
@@ -14,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.addresses import Address
 from accounts.forms import RegisterForm, ResendForm, SignInForm
+from accounts.page_sessions import close_page_session, open_page_session
 from accounts.queries import newest_inbox_messages
 from accounts.registration import register as register_person
 from accounts.serializers import InboxAnswer
@@ -89,7 +89,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             form.add_error(None, refusal.detail)
             status = refusal.status
         else:
-            login(request, user)
+            open_page_session(request, user=user, factor=False, now=timezone.now())
             request.session.pop(VERIFYING, None)
             return see_other(_own_address(request, form.cleaned_data["next"]))
     return render(request, "accounts/sign_in.html", {"form": form, "here": "sign_in"}, status=status)
@@ -99,7 +99,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
     """End the page session; twice is as good as once."""
-    logout(request)
+    close_page_session(request)
     messages.success(request, "You are signed out.")
     return see_other("sign_in")
 

@@ -20,6 +20,7 @@ from psycopg import IsolationLevel
 
 from wallet_project.kernel import logs
 from wallet_project.kernel.environment import env, gateway_variables, key_bytes
+from wallet_project.kernel.rate_limits import LOCAL, PRODUCTION
 from wallet_project.schedule import beat_schedule
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -84,6 +85,11 @@ try:
     TIME_ZONE: str = env.time_zone("WALLET_TIME_ZONE", default="Asia/Kolkata")
     # How many proxies of ours stand before the web processes; each adds to X-Forwarded-For, which else is not believed.
     TRUSTED_PROXIES = env.int("WALLET_TRUSTED_PROXIES", default=0, validate=Range(0, 5))
+    # Requests in so many seconds; what is not named stays as kernel/rate_limits.py has it.
+    RATE_LIMITS = {
+        **(LOCAL if WALLET_ENV == "local" else PRODUCTION),
+        **env.rate_limits("WALLET_RATE_LIMITS", default=""),
+    }
     # Staff must show a second factor. Off only for the local demo, whose people carry none.
     STAFF_NEED_FACTOR = env.bool("WALLET_STAFF_NEED_FACTOR", default=not WALLET_DEMO)
     STEP_UP_FROM = env.decimal("WALLET_STEP_UP_FROM", default=Decimal(5000), validate=Range(min=0))
@@ -164,7 +170,8 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.page_sessions.PageAuthenticationMiddleware",
+    "wallet_project.kernel.throttles.RateLimitMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -235,8 +242,8 @@ CACHES = {
     }
 }
 
-AUTHENTICATION_BACKENDS = ["accounts.backends.VerifiedAddressBackend"]
-# auth.W004: an e-mail is unique only once verified, so several may claim one; the backend finds the owner.
+AUTHENTICATION_BACKENDS = ["accounts.backends.PermissionsBackend"]
+# auth.W004: an e-mail is unique only once verified, so several may claim one; signing in finds the owner.
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -256,6 +263,7 @@ LOGIN_REDIRECT_URL = "/"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.AccessTokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["wallet_project.kernel.throttles.RouteThrottle"],
     "DEFAULT_PARSER_CLASSES": ["wallet_project.kernel.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "wallet_project.kernel.problems.exception_handler",
@@ -345,6 +353,8 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = max(LARGER_BODIES.values())
 SESSION_COOKIE_SECURE = not IS_LOCAL
 SESSION_COOKIE_NAME = "session" if IS_LOCAL else "__Host-session"
 SESSION_COOKIE_AGE = 60 * 60 * 12
+# By which a browser is known that signed in before. It says who is counted for wrong passwords, and opens nothing.
+DEVICE_COOKIE_NAME = "device" if IS_LOCAL else "__Host-device"
 CSRF_COOKIE_SECURE = not IS_LOCAL
 CSRF_COOKIE_NAME = "csrf" if IS_LOCAL else "__Host-csrf"
 CSRF_COOKIE_HTTPONLY = True

@@ -38,7 +38,7 @@ WRITING: Final = {
 # Modules by these names are doors; every other module of a room holds deeds, queries or structure.
 DOORS: Final = (
     "api", "serializers", "views", "forms", "admin", "tasks", "urls", "page_urls", "apps",
-    "authentication", "backends", "signed_in", "callbacks",
+    "authentication", "backends", "signed_in", "callbacks", "page_sessions", "device_cookies", "site_admin",
 )  # fmt: skip
 # Every row lock of the house, and what puts it in order.
 ROW_LOCKS: Final = {

@@ -1,0 +1,28 @@
+"""A browser that is signed in, for tests of what comes after."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.db import SessionStore
+from django.http import HttpRequest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.page_sessions import open_page_session
+
+
+def force_login(self: Client, user: User, backend: Any = None, *, factor: bool = False) -> None:
+    """
+    Stands in for the method of Django's test client, whose session would be one that no `Session` row knows.
+
+    :param factor: as somebody who showed a second factor.
+    """
+    request = HttpRequest()
+    request.session = SessionStore()
+    request.user = AnonymousUser()
+    open_page_session(request, user=user, factor=factor, now=timezone.now())
+    request.session.save()
+    assert request.session.session_key is not None
+    self.cookies[settings.SESSION_COOKIE_NAME] = request.session.session_key
