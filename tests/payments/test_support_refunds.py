@@ -1,4 +1,4 @@
-"""A lead proposes on an order's page to give a top-up back, another agrees, and it is done once. Against a real sandbox."""
+"""A lead proposes to give a top-up back, another agrees, and it is done once. Against a real sandbox."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
