@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import api
+from accounts import api, factor_api
 
 urlpatterns = [
     path("auth/register", api.RegisterView.as_view()),
@@ -10,5 +10,7 @@ urlpatterns = [
     path("auth/token", api.TokenView.as_view()),
     path("auth/token/refresh", api.RefreshView.as_view()),
     path("auth/logout", api.LogoutView.as_view()),
+    path("auth/totp", factor_api.TotpView.as_view()),
+    path("auth/totp/confirm", factor_api.TotpConfirmView.as_view()),
     path("me", api.MeView.as_view()),
 ]
