@@ -67,6 +67,11 @@ NOTICES: Final[dict[str, tuple[str, str, str]]] = {
         "Your wallet was frozen: nothing leaves it until that is lifted. The money in it stays yours.",
         "Write to support to hear what to do.",
     ),
+    "wallet_unfrozen": (
+        "Your wallet is no longer frozen",
+        "Your wallet is no longer frozen: you can pay from it again.",
+        _ASK_SUPPORT,
+    ),
     "limits_raised": (
         "A limit of your wallet was raised",
         "A limit on what your wallet may pay or hold was raised.",
