@@ -14,8 +14,9 @@ from typing import Final
 import structlog
 from django.db import transaction
 
-from accounts import audit, known_devices
+from accounts import audit, known_devices, notices
 from accounts.models import Session, User
+from accounts.tokens import REFRESH_LIFETIME
 from wallet_project.kernel.clients import client
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import new_uuid, parse_public_id, public_id
@@ -23,7 +24,7 @@ from wallet_project.kernel.ids import new_uuid, parse_public_id, public_id
 log = structlog.get_logger("accounts.sessions")
 
 # Of tokens; each refresh begins it anew.
-API_LIFETIME: Final = timedelta(days=30)
+API_LIFETIME: Final = REFRESH_LIFETIME
 # Of pages, however much they are used: then the password is asked for again. SESSION_COOKIE_AGE is no shorter.
 PAGES_LIFETIME: Final = timedelta(hours=12)
 # A page that is used writes down when, but no oftener.
@@ -75,6 +76,11 @@ def begin(*, user: User, kind: Session.Kind, device_tokens: Sequence[str], facto
         )
         audit.record("sign_in", now=now, actor=user, subject=user, object=session.public_id, kind_of_session=kind.value)
         messages: list[int] = []
+        if seen.is_new and not seen.is_first:
+            audit.record("device.new", now=now, actor=user, subject=user, object=session.public_id)
+            messages = notices.notify(
+                user=user, kind="new_device", now=now, device=session.label, address=at_other_end.address
+            )
     return Begun(session, seen.tokens, messages)
 
 

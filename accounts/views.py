@@ -12,6 +12,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.addresses import Address
+from accounts.device_cookies import shown_by
 from accounts.forms import RegisterForm, ResendForm, SignInForm
 from accounts.page_sessions import close_page_session, open_page_session
 from accounts.queries import newest_inbox_messages
@@ -77,22 +78,30 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect(settings.LOGIN_REDIRECT_URL)
     form = SignInForm(request.POST or None, initial={"next": request.GET.get("next", "")})
-    status = 400 if form.is_bound else 200
+    status, wait = 400 if form.is_bound else 200, None
     if form.is_valid():
         try:
-            user = check_credentials(address=form.cleaned_data["address"], password=form.cleaned_data["password"])
+            user = check_credentials(
+                address=form.cleaned_data["address"],
+                password=form.cleaned_data["password"],
+                device_tokens=shown_by(request),
+                now=timezone.now(),
+            )
         except Refusal as refusal:
             if refusal.code == "not_verified":
                 request.session[VERIFYING] = form.cleaned_data["address"].value
                 messages.warning(request, "Your address is not verified yet. Enter the code that we sent you.")
                 return see_other("verify")
             form.add_error(None, refusal.detail)
-            status = refusal.status
+            status, wait = refusal.status, refusal.retry_after_seconds
         else:
             open_page_session(request, user=user, factor=False, now=timezone.now())
             request.session.pop(VERIFYING, None)
             return see_other(_own_address(request, form.cleaned_data["next"]))
-    return render(request, "accounts/sign_in.html", {"form": form, "here": "sign_in"}, status=status)
+    response = render(request, "accounts/sign_in.html", {"form": form, "here": "sign_in"}, status=status)
+    if wait is not None:
+        response["Retry-After"] = str(wait)
+    return response
 
 
 @never_cache
