@@ -1,0 +1,210 @@
+"""
+What a wallet has spent, as its limits and the step-up see it: read in one statement, written with the movement.
+
+Under the wallet's lock nobody else writes its rows, so the last row of each kind is the truth. See `models.Spending`
+for the totals that each row carries.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+
+from ledger.movements import Movement
+from payments.models import Spending
+from wallet_project.kernel.database import read_prepared, write_prepared
+
+LOOKING_BACK: Final = timedelta(hours=24)
+
+# Each part is the last row of an index.
+_STANDING: Final = """
+SELECT u.kyc_level,
+    rule.per_transaction, rule.per_day, rule.per_month,
+    own.per_transaction, own.per_day, own.per_month,
+    last.day, last.day_total, last.month_total,
+    paid.payee_total, older.payee_total,
+    room.most
+FROM wallets_wallet w
+JOIN accounts_user u ON u.id = w.owner_id
+LEFT JOIN LATERAL (
+    SELECT * FROM payments_limitrule r
+    WHERE r.kyc_level = u.kyc_level AND r.type = %(type)s AND r.since <= %(now)s
+    ORDER BY r.since DESC, r.id DESC LIMIT 1
+) rule ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM payments_ownlimit o
+    WHERE o.user_id = u.id AND o.type = %(type)s AND o.dropped_at IS NULL AND o.since <= %(now)s
+    ORDER BY o.since DESC, o.id DESC LIMIT 1
+) own ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM payments_spending s
+    WHERE s.wallet_id = w.id AND s.type = %(type)s
+    ORDER BY s.id DESC LIMIT 1
+) last ON true
+LEFT JOIN LATERAL (
+    SELECT s.payee_total FROM payments_spending s
+    WHERE s.wallet_id = w.id AND s.{payee} = %(payee)s
+    ORDER BY s.created_at DESC, s.id DESC LIMIT 1
+) paid ON true
+LEFT JOIN LATERAL (
+    SELECT s.payee_total FROM payments_spending s
+    WHERE s.wallet_id = w.id AND s.{payee} = %(payee)s AND s.created_at <= %(since)s
+    ORDER BY s.created_at DESC, s.id DESC LIMIT 1
+) older ON true
+LEFT JOIN LATERAL (
+    SELECT h.most FROM wallets_wallet p
+    JOIN accounts_user pu ON pu.id = p.owner_id
+    JOIN LATERAL (
+        SELECT * FROM payments_holdinglimit h
+        WHERE h.kyc_level = pu.kyc_level AND h.since <= %(now)s
+        ORDER BY h.since DESC, h.id DESC LIMIT 1
+    ) h ON true
+    WHERE p.id = %(credited)s AND p.kind = 'USER'
+) room ON true
+WHERE w.id = %(wallet)s
+"""
+_NOTE: Final = """
+INSERT INTO payments_spending (
+    wallet_id, transaction_id, type, amount, payee_wallet_id, bank_account_id, stepped_up,
+    day, day_total, month_total, payee_total, created_at
+) VALUES (
+    %(wallet)s, %(transaction)s, %(type)s, %(amount)s, %(payee_wallet)s, %(bank_account)s, %(stepped_up)s,
+    %(day)s, %(day_total)s, %(month_total)s, %(payee_total)s, %(now)s
+)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payee:
+    """Who the money goes to, as spending is counted: a wallet, a bank account, or (topping up) nobody."""
+
+    wallet: int | None = None
+    bank_account: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """
+    A wallet before a movement. Amounts are Decimals of its currency; None where there is no such limit.
+
+    :ivar day: the wallet's own day, `day_total` and `month_total` what was spent of this type in it and in its month.
+    :ivar payee_total: without step-up, ever; None for a payee who was never paid.
+    :ivar payee_lately: without step-up, within 24 hours.
+    :ivar most_held: what the credited wallet may hold.
+    """
+
+    per_transaction: Decimal | None
+    per_day: Decimal | None
+    per_month: Decimal | None
+    day: date
+    day_total: Decimal
+    month_total: Decimal
+    payee_total: Decimal | None
+    payee_lately: Decimal
+    most_held: Decimal | None
+
+
+def read_standing(*, wallet: int, movement_type: str, payee: Payee, credited: int | None, now: datetime) -> Standing:
+    """
+    :param wallet: whose spending counts; `credited`: the wallet that gets the money.
+    :param now: under the locks, the database's clock.
+    """
+    column, value = ("bank_account_id", payee.bank_account) if payee.bank_account else ("payee_wallet_id", payee.wallet)
+    parameters = {
+        "wallet": wallet,
+        "type": movement_type,
+        "payee": value,
+        "credited": credited,
+        "now": now,
+        "since": now - LOOKING_BACK,
+    }
+    (row,) = read_prepared(_STANDING.format(payee=column), parameters)
+    own = [_lower(operators, persons) for operators, persons in zip(row[1:4], row[4:7], strict=True)]
+    day = day_of(now)
+    last_day, day_total, month_total = row[7:10]
+    same_day = last_day == day
+    same_month = last_day is not None and (last_day.year, last_day.month) == (day.year, day.month)
+    paid, older = row[10:12]
+    return Standing(
+        per_transaction=own[0],
+        per_day=own[1],
+        per_month=own[2],
+        day=day,
+        day_total=day_total if same_day else Decimal(0),
+        month_total=month_total if same_month else Decimal(0),
+        payee_total=paid,
+        payee_lately=(paid or Decimal(0)) - (older or Decimal(0)),
+        most_held=row[12],
+    )
+
+
+def note_spending(
+    *,
+    wallet: int,
+    movement: Movement,
+    transaction: int,
+    payee: Payee,
+    standing: Standing,
+    stepped_up: bool,
+    now: datetime,
+) -> None:
+    """Within the posting of the movement."""
+    write_prepared(
+        _NOTE,
+        {
+            "wallet": wallet,
+            "transaction": transaction,
+            "type": movement.type,
+            "amount": movement.amount,
+            "payee_wallet": payee.wallet,
+            "bank_account": payee.bank_account,
+            "stepped_up": stepped_up,
+            "day": standing.day,
+            "day_total": standing.day_total + movement.amount,
+            "month_total": standing.month_total + movement.amount,
+            "payee_total": (standing.payee_total or Decimal(0)) + (Decimal(0) if stepped_up else movement.amount),
+            "now": now,
+        },
+    )
+
+
+def give_spending_back(*, transaction: int, now: datetime) -> None:
+    """
+    Within the posting that undoes it: an unpaid top-up, a withdrawal that came back. It counts no more on its day and
+    in its month. Nothing, where it was never counted or has been given back before.
+    """
+    rows = list(Spending.objects.filter(transaction=transaction))
+    if len(rows) != 1:
+        return
+    spent, day = rows[0], day_of(now)
+    last = Spending.objects.filter(wallet=spent.wallet_id, type=spent.type).order_by("-pk").first() or spent
+    in_month = (last.day.year, last.day.month) == (day.year, day.month)
+    day_total = last.day_total if last.day == day else Decimal(0)
+    month_total = last.month_total if in_month else Decimal(0)
+    if spent.day == day:
+        day_total -= spent.amount
+    if (spent.day.year, spent.day.month) == (day.year, day.month):
+        month_total -= spent.amount
+    Spending.objects.create(
+        wallet_id=spent.wallet_id,
+        transaction_id=transaction,
+        type=spent.type,
+        amount=-spent.amount,
+        day=day,
+        day_total=day_total,
+        month_total=month_total,
+        created_at=now,
+    )
+
+
+def day_of(moment: datetime) -> date:
+    """The wallet's own day (a setting; Asia/Kolkata's)."""
+    return moment.astimezone(ZoneInfo(settings.TIME_ZONE)).date()
+
+
+def _lower(operators: Decimal | None, persons: Decimal | None) -> Decimal | None:
+    known = [limit for limit in (operators, persons) if limit is not None]
+    return min(known) if known else None
