@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import api, factor_api
+from accounts import api, factor_api, session_api
 
 urlpatterns = [
     path("auth/register", api.RegisterView.as_view()),
@@ -13,4 +13,6 @@ urlpatterns = [
     path("auth/totp", factor_api.TotpView.as_view()),
     path("auth/totp/confirm", factor_api.TotpConfirmView.as_view()),
     path("me", api.MeView.as_view()),
+    path("me/sessions", session_api.SessionsView.as_view()),
+    path("me/sessions/<str:id>", session_api.SessionView.as_view()),
 ]
