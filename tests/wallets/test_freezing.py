@@ -51,6 +51,12 @@ def status_of(member: Member) -> str:
     return Wallet.objects.get(pk=member.wallet.pk).status
 
 
+def backend_of(alias: str) -> int:
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
 def test_a_frozen_wallet_lets_nothing_out_by_its_owners_wish_and_everything_in() -> None:
     zoya, friend, dev = holder("Zoya Khan", rupees=100), holder("Ravi Menon", rupees=100), staff()
     messages = freeze(wallet=zoya.wallet, by=dev, reason=f"  {WHY} ", now=timezone.now())
@@ -136,9 +142,7 @@ def test_a_transfer_that_comes_while_a_wallet_is_being_frozen_finds_it_frozen(
     a, r, dev = asha(balance="10"), ravi(), staff()
     with transaction.atomic():
         freeze(wallet=a.wallet, by=dev, reason=WHY, now=timezone.now())
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_backend_pid()")
-            (backend,) = cursor.fetchone()
+        backend = backend_of("default")
         posting = Posting(group(a, transfer(a, r, "4")))
         posting.start()
         wait_until_blocked(watcher, backend, posting)
@@ -156,9 +160,7 @@ def test_a_transfer_under_way_is_posted_whole_before_the_wallet_is_frozen(
 
     def meanwhile(_: Any) -> None:
         """Under the kernel's locks, before its commit."""
-        with connections["posting"].cursor() as cursor:
-            cursor.execute("SELECT pg_backend_pid()")
-            (backend,) = cursor.fetchone()
+        backend = backend_of("posting")
         freezing.start()
         wait_until_blocked(watcher, backend, freezing)
 
@@ -171,21 +173,17 @@ def test_a_transfer_under_way_is_posted_whole_before_the_wallet_is_frozen(
     assert_books_hold(superuser_url)
 
 
-def test_two_of_support_at_once_leave_one_record() -> None:
+def test_two_of_support_at_once_leave_one_record(watcher: psycopg.Connection[Any]) -> None:
     a, dev, lata = asha(), staff(), staff()
-    start = threading.Barrier(2)
-
-    def act(by: User) -> None:
-        start.wait()
-        freeze(wallet=a.wallet, by=by, reason=WHY, now=timezone.now())
-
-    threads = [_Thread(lambda by=by: act(by)) for by in (dev, lata)]  # type: ignore[misc]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    assert [thread.failed for thread in threads] == [None, None]
-    assert WalletStatusChange.objects.filter(wallet=a.wallet).count() == 1
+    second = _Thread(lambda: freeze(wallet=a.wallet, by=lata, reason=WHY, now=timezone.now()))
+    with transaction.atomic():
+        freeze(wallet=a.wallet, by=dev, reason=WHY, now=timezone.now())
+        backend = backend_of("default")
+        second.start()
+        wait_until_blocked(watcher, backend, second)
+    second.join(10)
+    assert second.failed is None
+    assert list(WalletStatusChange.objects.filter(wallet=a.wallet).values_list("by", flat=True)) == [dev.pk]
 
 
 def test_support_freezes_and_unfreezes_on_a_page_that_asks_why_and_others_do_not() -> None:
