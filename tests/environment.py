@@ -19,6 +19,7 @@ from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 from psycopg import sql
 
+from tests.running import CHEAP
 from wallet_project.local.servers import Kafka, Postgres, Server, Valkey, running
 from wallet_project.local.state import State
 
@@ -40,6 +41,8 @@ _FIXED: Final = {
     "DJANGO_SETTINGS_MODULE": "wallet_project.settings",
     "WALLET_ENV": "local",
     "WALLET_DEMO": "1",
+    # What measures the time that a password takes asks for production's cost.
+    **CHEAP,
     "SECRET_KEY": "a-key-for-tests-only-" + "x" * 40,
     "ALLOWED_HOSTS": "testserver,127.0.0.1,localhost",
     "PUBLIC_URL": "http://testserver",

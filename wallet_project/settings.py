@@ -92,6 +92,7 @@ try:
     }
     # Staff must show a second factor. Off only for the local demo, whose people carry none.
     STAFF_NEED_FACTOR = env.bool("WALLET_STAFF_NEED_FACTOR", default=not WALLET_DEMO)
+    PASSWORD_HASH_KIB = env.int("WALLET_PASSWORD_HASH_KIB", default=102_400, validate=Range(min=64))
     STEP_UP_FROM = env.decimal("WALLET_STEP_UP_FROM", default=Decimal(5000), validate=Range(min=0))
     STEP_UP_FROM_NEW_PAYEE = env.decimal("WALLET_STEP_UP_FROM_NEW_PAYEE", default=Decimal(2000), validate=Range(min=0))
     STEP_UP_PAST_A_DAY = env.decimal("WALLET_STEP_UP_PAST_A_DAY", default=Decimal(5000), validate=Range(min=0))
@@ -130,6 +131,9 @@ if WALLET_DEMO and not IS_LOCAL:
     raise ImproperlyConfigured("WALLET_DEMO is refused while WALLET_ENV is production.")
 if not IS_LOCAL and not STAFF_NEED_FACTOR:
     raise ImproperlyConfigured("WALLET_STAFF_NEED_FACTOR=false is refused while WALLET_ENV is production.")
+# The least that OWASP's cheat sheet for storing passwords asks of Argon2id.
+if not IS_LOCAL and PASSWORD_HASH_KIB < 19 * 1024:
+    raise ImproperlyConfigured("WALLET_PASSWORD_HASH_KIB must be 19456 or more while WALLET_ENV is production.")
 if not IS_LOCAL and (EMAIL_URL.startswith("inbox:") or SMS_URL.startswith("inbox:")):
     raise ImproperlyConfigured("EMAIL_URL and SMS_URL: the inbox is refused while WALLET_ENV is production.")
 if not IS_LOCAL and not PUBLIC_URL.startswith("https://"):
@@ -245,7 +249,7 @@ CACHES = {
 AUTHENTICATION_BACKENDS = ["accounts.backends.PermissionsBackend"]
 # auth.W004: an e-mail is unique only once verified, so several may claim one; signing in finds the owner.
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["accounts.password_hashing.SizedArgon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
