@@ -74,7 +74,6 @@ class TimeFilter(admin.SimpleListFilter):
 class SecurityEventAdmin(FoundByNameAdmin):
     list_display = ("created_at", "kind", "result", "who", "to_whom", "object", "address", "reason")
     list_filter = (KindFilter, "result", TimeFilter)
-    list_select_related = ("actor", "subject")
     ordering = ("-pk",)
     search_help_text = "By or to whom: usr_ id, whole e-mail or phone; an IP address; any other public id; a req_ id"
     fields = readonly_fields = (
@@ -90,6 +89,10 @@ class SecurityEventAdmin(FoundByNameAdmin):
         "request_id",
         "more",
     )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SecurityEvent]:
+        """Joined on the row's own page, too: who is gone would there be looked for in vain, and raise."""
+        return super().get_queryset(request).select_related("actor", "subject")
 
     @admin.display(description="by")
     def who(self, event: SecurityEvent) -> str:
