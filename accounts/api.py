@@ -1,7 +1,5 @@
 """The identity calls. `POST /auth/verify` is in wallets: a person who is verified gets a wallet with it."""
 
-from typing import cast
-
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
@@ -10,11 +8,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import device_cookies
-from accounts.models import User
 from accounts.registration import register
 from accounts.serializers import (
     AddressRequest,
-    Person,
     RefreshRequest,
     RegisterAnswer,
     RegisterRequest,
@@ -25,17 +21,19 @@ from accounts.serializers import (
 from accounts.sign_in import refresh, sign_in, sign_out
 from accounts.tasks import wake_sender
 from accounts.verification import resend
-from wallet_project.kernel.schema import BODY_PROBLEMS, TOKEN_PROBLEMS, problems
+from wallet_project.kernel.schema import BODY_PROBLEMS, problems
 
 
 class PublicView(APIView):
-    """A call made before there is a token; one that is sent along is not looked at."""
+    """A call made before there is a token; one that is sent along is not looked at. Counted by network address."""
 
     authentication_classes = ()
     permission_classes = ()
 
 
 class RegisterView(PublicView):
+    throttle_scope = "register"
+
     @extend_schema(
         operation_id="auth_register",
         request=RegisterRequest,
@@ -55,6 +53,8 @@ class RegisterView(PublicView):
 
 
 class ResendView(PublicView):
+    throttle_scope = "codes"
+
     @extend_schema(
         operation_id="auth_verify_resend",
         request=AddressRequest,
@@ -73,6 +73,8 @@ class ResendView(PublicView):
 
 
 class TokenView(PublicView):
+    throttle_scope = "sign_in"
+
     @extend_schema(
         operation_id="auth_token",
         request=TokenRequest,
@@ -141,10 +143,3 @@ class LogoutView(PublicView):
         given.is_valid(raise_exception=True)
         sign_out(refresh=given.validated_data["refresh"], now=timezone.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-class MeView(APIView):
-    @extend_schema(operation_id="me", responses={200: Person, **problems(*TOKEN_PROBLEMS)}, tags=["Identity"])
-    def get(self, request: Request) -> Response:
-        """Who is signed in."""
-        return Response(Person(cast(User, request.user)).data)

@@ -68,8 +68,8 @@ def open_image(*, submission: KycSubmission, by: User, now: datetime) -> bytes:
 
 def erase_submissions(*, user: User, now: datetime) -> int:
     """
-    Of a person who leaves: nothing stays that names or places them. What waited is refused. Images go with the next
-    sweep, which finds that no row names them.
+    Of a person who leaves: all but what was approved, which the law wants kept for years (`erasing`). What waited is
+    refused. Images go with the next sweep, which finds that no row names them.
 
     :returns: how many were erased.
     """
@@ -77,7 +77,16 @@ def erase_submissions(*, user: User, now: datetime) -> int:
     of_theirs.filter(status=KycSubmission.Status.PENDING).update(
         status=KycSubmission.Status.REFUSED, decided_at=now, reason="The account was closed."
     )
-    return _erase(of_theirs)
+    return _erase(of_theirs.exclude(status=KycSubmission.Status.APPROVED))
+
+
+def erase_kept(*, submissions: QuerySet[KycSubmission]) -> int:
+    """
+    Approved ones that nobody may ask for any more.
+
+    :returns: how many were erased.
+    """
+    return _erase(submissions)
 
 
 def erase_refused(*, now: datetime) -> int:

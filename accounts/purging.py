@@ -6,6 +6,9 @@ from typing import Final
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import transaction
 
+from accounts.erasing import erase_what_was_kept
+from accounts.kyc_images import sweep_unnamed
+from accounts.kyc_records import erase_refused
 from accounts.models import AddressTries, InboxMessage, Session, User, Verification
 
 CLAIM_LIFETIME: Final = timedelta(days=7)
@@ -23,9 +26,15 @@ def purge(*, now: datetime) -> None:
     Session.objects.filter(expires_at__lt=now - SESSION_LIFETIME).delete()
     SessionStore.clear_expired()  # of pages and admin
     Verification.objects.filter(requested_at__lt=now - MESSAGE_LIFETIME).delete()
-    stale = User.objects.filter(
-        email_verified_at=None, phone_verified_at=None, created_at__lt=now - CLAIM_LIFETIME
-    ).order_by("pk")
+    erase_what_was_kept(now=now)
+    erase_refused(now=now)
+    sweep_unnamed(now=now)
+    # A closed account has no address either, and stays for the ledger.
+    stale = (
+        User.objects.filter(email_verified_at=None, phone_verified_at=None, created_at__lt=now - CLAIM_LIFETIME)
+        .exclude(status=User.Status.CLOSED)
+        .order_by("pk")
+    )
     with transaction.atomic():
         # Somebody who verifies this very moment holds the lock and is skipped.
         for user in stale.select_for_update(skip_locked=True)[:MOST_IN_ONE_RUN]:

@@ -86,12 +86,8 @@ class Person(serializers.Serializer[User]):
     email = serializers.CharField(allow_null=True)
     phone = serializers.CharField(allow_null=True)
     status = serializers.ChoiceField(choices=User.Status.choices)
-    second_factor = serializers.SerializerMethodField()
+    second_factor = serializers.BooleanField()
     kyc_level = serializers.ChoiceField(choices=User.KycLevel.choices)
-
-    def get_second_factor(self, user: User) -> bool:  # noqa: ARG002
-        """Nobody can enrol one yet."""
-        return False
 
 
 class VerificationAnswer(serializers.Serializer[Any]):

@@ -74,7 +74,8 @@ class SessionsView(APIView):
         given.is_valid(raise_exception=True)
         page = sessions.open_sessions_of(user=cast(User, request.user), now=timezone.now(), **given.validated_data)
         context = {"current": cast(Claims, request.auth).session}
-        return Response({"results": SessionAnswer(page.sessions, many=True, context=context).data, "next": page.next})
+        shown = SessionAnswer(page.sessions, many=True, context=context)  # type: ignore[arg-type]
+        return Response({"results": shown.data, "next": page.next})
 
 
 class SessionView(APIView):

@@ -164,7 +164,7 @@ def _look(counts: Sequence[Count], now: datetime) -> list[int]:
 def _count_failure(counts: Sequence[Count], now: datetime) -> list[int]:
     keys = [key for count in counts for key in count.keys]
     spans = [_milliseconds(span) for span in (WINDOW, FIRST_WAIT, LONGEST_WAIT, REMEMBERED)]
-    arguments = [secrets.token_hex(8), _instant(now), *spans, *[count.most for count in counts]]
+    arguments: list[Any] = [secrets.token_hex(8), _instant(now), *spans, *[count.most for count in counts]]
     waits, locked = _ask(lambda client: client.eval(_COUNT, len(keys), *keys, *arguments))
     if locked:
         log.warning("sign_in.locked_out", counts=[count.name for count in counts])

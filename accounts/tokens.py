@@ -103,7 +103,7 @@ def _verified(token: str) -> Claims:
             audience=AUDIENCE,
             options={"require": _CLAIMS, "verify_exp": False, "verify_iat": False},
         )
-        return _read(payload, kid)
+        return _read(payload, str(kid))
     except (jwt.PyJWTError, ValueError, TypeError) as error:
         raise TokenRefused from error
 

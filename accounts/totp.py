@@ -10,12 +10,11 @@ from urllib.parse import quote, urlencode
 import segno
 from django.db import transaction
 
-from accounts import audit, recovery_codes, second_factor
-from accounts.factor_changes import after_change, lock_person
+from accounts import recovery_codes, second_factor
+from accounts.factor_changes import NewCodes, after_change, lock_person, require_again
 from accounts.factor_codes import DIGITS, STEP_SECONDS, new_secret
 from accounts.models import TotpDevice, User
 from accounts.models.factors import KEY_SEALED_FOR
-from accounts.own_password import check_own_password
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.sealing import reseal, seal, unseal
 
@@ -35,19 +34,22 @@ class Enrolment:
     otpauth_uri: str
 
     @property
+    def qr_path(self) -> str:
+        """The same as the path of a page's own drawing: one unit a module, a margin of four."""
+        rows = segno.make(self.otpauth_uri, error="m").matrix_iter(border=4)
+        return "".join(f"M{x} {y}h1v1h-1z" for y, row in enumerate(rows) for x, dark in enumerate(row) if dark)
+
+    @property
+    def qr_size(self) -> int:
+        """How many units it is wide, and high."""
+        return int(segno.make(self.otpauth_uri, error="m").symbol_size(border=4)[0])
+
+    @property
     def qr_svg(self) -> str:
         """The URI as a QR code: an SVG document, black on white."""
         drawn = io.BytesIO()
         segno.make(self.otpauth_uri, error="m").save(drawn, kind="svg", scale=5, light="#fff", xmldecl=False, nl=False)
         return drawn.getvalue().decode()
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """:ivar messages: ids of the messages that now wait."""
-
-    recovery_codes: list[str]
-    messages: list[int]
 
 
 def begin(*, user: User, now: datetime) -> Enrolment:
@@ -78,7 +80,7 @@ def begun(*, user: User) -> Enrolment | None:
     return None if device is None else _enrolment(user, unseal(device.key_sealed, purpose=KEY_SEALED_FOR))
 
 
-def confirm(*, user: User, code: str, keep: uuid.UUID | None, now: datetime) -> Confirmed:
+def confirm(*, user: User, code: str, keep: uuid.UUID | None, now: datetime) -> NewCodes:
     """
     The app shows the right code: from now on it is asked for. Every other session ends.
 
@@ -97,40 +99,34 @@ def confirm(*, user: User, code: str, keep: uuid.UUID | None, now: datetime) -> 
             TotpDevice.objects.filter(pk=judgement.accepted.pk).update(confirmed=True)
             codes = recovery_codes.make(user=user, now=now)
             messages = after_change(
-                user=user, kind="factor.enrolled", change="authenticator app added", keep=keep, now=now
+                user=user, kind="factor.enrolled", change="authenticator app added", keep=keep, now=now, shown=True
             )
     judgement.require("code_invalid")
-    return Confirmed(codes, messages)
+    return NewCodes(codes, messages)
 
 
-def remove(*, user: User, password: str, code: str, keep: uuid.UUID | None, now: datetime) -> list[int]:
+def remove(
+    *,
+    user: User,
+    password: str,
+    code: str,
+    keep: uuid.UUID | None,
+    now: datetime,
+    shown_at: datetime | None = None,
+) -> list[int]:
     """
     The app is asked for no more. Every other session ends.
 
     :param code: the app's, or a recovery code.
+    :param shown_at: when a factor was last shown in the session that asks; a moment ago stands for the code.
     :returns: ids of the messages that now wait.
     :raises Refusal: `credentials_invalid`, `otp_invalid`, `too_many_tries`.
     """
-    require_both(user=user, password=password, code=code, kind="factor.removed", now=now)
+    require_again(user=user, password=password, code=code, kind="factor.removed", now=now, shown_at=shown_at)
     with transaction.atomic():
         lock_person(user)
         TotpDevice.objects.filter(user=user).delete()
         return after_change(user=user, kind="factor.removed", change="authenticator app removed", keep=keep, now=now)
-
-
-def require_both(*, user: User, password: str, code: str, kind: str, now: datetime) -> None:
-    """
-    Password and second factor once more, before a factor is changed. The code is not used up by a wrong password.
-
-    :param kind: for the audit log, where it is refused.
-    :raises Refusal: `credentials_invalid`, `otp_invalid`, `too_many_tries`.
-    """
-    try:
-        check_own_password(user=user, password=password, now=now)
-        second_factor.check(user=user, code=code, now=now)
-    except Refusal as refusal:
-        audit.record(kind, now=now, actor=user, subject=user, refused=refusal.code)
-        raise
 
 
 def reseal_secrets() -> int:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import api, factor_api, session_api
+from accounts import account_api, api, factor_api, session_api
 
 urlpatterns = [
     path("auth/register", api.RegisterView.as_view()),
@@ -12,7 +12,10 @@ urlpatterns = [
     path("auth/logout", api.LogoutView.as_view()),
     path("auth/totp", factor_api.TotpView.as_view()),
     path("auth/totp/confirm", factor_api.TotpConfirmView.as_view()),
-    path("me", api.MeView.as_view()),
+    path("auth/password/change", account_api.PasswordChangeView.as_view()),
+    path("auth/password/reset", account_api.PasswordResetView.as_view()),
+    path("auth/password/reset/confirm", account_api.PasswordResetConfirmView.as_view()),
+    path("me", account_api.MeView.as_view()),
     path("me/sessions", session_api.SessionsView.as_view()),
     path("me/sessions/<str:id>", session_api.SessionView.as_view()),
 ]

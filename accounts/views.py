@@ -22,12 +22,14 @@ from accounts.sign_in import check_credentials
 from accounts.tasks import wake_sender
 from accounts.verification import resend
 from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.page_limits import counted_as
 from wallet_project.kernel.redirects import see_other
 
 # In the page session: which address waits for its code.
 VERIFYING = "verifying"
 
 
+@counted_as("register")
 @sensitive_post_parameters("password")
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -56,6 +58,7 @@ def register(request: HttpRequest) -> HttpResponse:
     )
 
 
+@counted_as("codes")
 @never_cache
 @require_POST
 def resend_code(request: HttpRequest) -> HttpResponse:
@@ -70,6 +73,7 @@ def resend_code(request: HttpRequest) -> HttpResponse:
     return see_other("verify")
 
 
+@counted_as("sign_in")
 @sensitive_post_parameters("password")
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])

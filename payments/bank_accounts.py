@@ -48,13 +48,15 @@ def add_bank_account(*, owner: User, holder_name: str, ifsc: str, account_number
     with the holder's name as it was first given.
 
     :param ifsc: in any case.
-    :raises Refusal: `invalid`, `limit_exceeded` (they have, or added within a day, as many as they may).
+    :raises Refusal: `invalid`, `limit_exceeded` (they have, or added within a day, as many as they may); `blocked`:
+        the account was closed or blocked this moment.
     """
     holder_name, ifsc, account_number = _read_holder(holder_name), _read_ifsc(ifsc), _read_number(account_number)
     index = blind_index(account_number, purpose=NUMBER)
     with transaction.atomic():
         # One at a time for each person, so that the most is the most. Only the row's lock matters.
-        User.objects.select_for_update(no_key=True).get(pk=owner.pk)
+        if User.objects.select_for_update(no_key=True).get(pk=owner.pk).status != User.Status.ACTIVE:
+            raise Refusal("blocked")
         kept = BankAccount.objects.filter(owner=owner, removed_at=None)
         known = kept.filter(ifsc=ifsc, number_index=index).first()
         if known is not None:

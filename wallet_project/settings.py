@@ -175,7 +175,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "accounts.page_sessions.PageAuthenticationMiddleware",
-    "wallet_project.kernel.throttles.RateLimitMiddleware",
+    "wallet_project.kernel.page_limits.RateLimitMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

@@ -22,6 +22,8 @@ WALLET_PARAMETER: Final = OpenApiParameter(
 
 
 class VerifyView(PublicView):
+    throttle_scope = "codes"
+
     @extend_schema(
         operation_id="auth_verify",
         request=VerifyRequest,

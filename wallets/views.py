@@ -9,11 +9,13 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.views import VERIFYING
 from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.page_limits import counted_as
 from wallet_project.kernel.redirects import see_other
 from wallets.forms import VerifyForm
 from wallets.opening import verify_and_open_wallet
 
 
+@counted_as("codes")
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def verify(request: HttpRequest) -> HttpResponse:

@@ -18,7 +18,9 @@ pytestmark = pytest.mark.usefixtures("database")
 
 
 def send(sender: Holder, recipient: Holder, rupees: str, note: str = "") -> None:
-    send_money(sender=sender.user, to=recipient.email, amount=Money.parse(rupees), key=new_key(), note=note, now=timezone.now())
+    send_money(
+        sender=sender.user, to=recipient.email, amount=Money.parse(rupees), key=new_key(), note=note, now=timezone.now()
+    )
 
 
 def lines(page: Page) -> list[str]:
@@ -148,7 +150,14 @@ def test_a_cursor_that_is_none_leads_to_the_newest_page() -> None:
 
 def test_a_merchant_sees_the_shops_wallet_beside_their_own() -> None:
     asha, (meera, shop) = holder("Asha Rao", rupees=500), merchant()
-    pay_merchant(payer=asha.user, merchant=shop.handle, amount=Money.parse("349"), key=new_key(), order_reference="A-1", now=timezone.now())
+    pay_merchant(
+        payer=asha.user,
+        merchant=shop.handle,
+        amount=Money.parse("349"),
+        key=new_key(),
+        order_reference="A-1",
+        now=timezone.now(),
+    )
     browser = Browser(meera.user)
     assert "₹0.00" in browser.open("/").text
     home = browser.open(f"/?wallet={shop.wallet.public_id}")

@@ -67,10 +67,10 @@ def holder(full_name: str = "Asha Rao", *, rupees: int | str = 0, phone: str | N
     wallet = open_wallet(user=user)
     if Decimal(rupees):
         fund(wallet, rupees)
-    return Holder(user, wallet, _access_of(user))
+    return Holder(user, wallet, access_of(user))
 
 
-def _access_of(user: User) -> str:
+def access_of(user: User) -> str:
     """A session begun without asking for the password, whose hash is slow on purpose."""
     now = timezone.now()
     session = Session.objects.create(

@@ -5,9 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.db import connections
 from django.utils import timezone
-from pytest_django import SettingsWrapper
 
 from ledger.models import IdempotencyKey, Transaction
 from ledger.serializers import TransactionAnswer
@@ -160,7 +160,7 @@ def test_equal_requests_at_once_withdraw_once(superuser_url: str) -> None:
 
 
 def test_a_withdrawal_and_the_removal_of_its_account_at_once_leave_no_payout_without_a_number(
-    superuser_url: str, settings: SettingsWrapper
+    superuser_url: str, settings: LazySettings
 ) -> None:
     """Whichever comes first: either the money stays, or the number does."""
     settings.STEP_UP_FIRST_WITHDRAWAL = False

@@ -47,6 +47,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "currency_mismatch": (422, "The currencies differ"),
     "not_refundable": (422, "This cannot be refunded"),
     "refund_exceeds": (422, "More than is left to be refunded"),
+    "account_not_empty": (422, "Something is left that keeps the account open"),
     "bank_account_invalid": (422, "The bank does not know this account"),
     "factor_already_on": (422, "There is a second factor of this kind already"),
     "hold_expired": (422, "The hold is over"),

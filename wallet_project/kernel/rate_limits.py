@@ -29,6 +29,7 @@ log = structlog.get_logger("wallet.rate_limits")
 
 # One answer takes a fifth of a millisecond.
 _REDIS_SECONDS: Final = 0.25
+SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 # While Redis is out of reach it is asked again this often, so that not every request waits for its time-out.
 _PAUSE_SECONDS: Final = 1.0
 _COUNT: Final = """
