@@ -3,13 +3,12 @@
 from typing import cast
 
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import device_cookies
 from accounts.models import User
 from accounts.registration import register
 from accounts.serializers import (
@@ -18,7 +17,6 @@ from accounts.serializers import (
     RefreshRequest,
     RegisterAnswer,
     RegisterRequest,
-    SignInAnswer,
     TokenAnswer,
     TokenRequest,
 )
@@ -76,42 +74,17 @@ class TokenView(PublicView):
     @extend_schema(
         operation_id="auth_token",
         request=TokenRequest,
-        parameters=[
-            OpenApiParameter(
-                device_cookies.HEADER,
-                location=OpenApiParameter.HEADER,
-                description="What an earlier sign-in gave as `device`: strangers' failures are then not yours.",
-            )
-        ],
-        responses={
-            200: SignInAnswer,
-            **problems(
-                *BODY_PROBLEMS,
-                "credentials_invalid",
-                "otp_required",
-                "otp_invalid",
-                "not_verified",
-                "blocked",
-                "too_many_tries",
-            ),
-        },
+        responses={200: TokenAnswer, **problems(*BODY_PROBLEMS, "credentials_invalid", "not_verified", "blocked")},
         tags=["Identity"],
     )
     def post(self, request: Request) -> Response:
         """Sign in: a ten-minute access token, and a refresh token that works once."""
         given = TokenRequest(data=request.data)
         given.is_valid(raise_exception=True)
-        signed_in = sign_in(
-            address=given.validated_data["address"],
-            password=given.validated_data["password"],
-            otp=given.validated_data.get("otp"),
-            device_tokens=device_cookies.shown_by(request._request),
-            now=timezone.now(),
+        pair = sign_in(
+            address=given.validated_data["address"], password=given.validated_data["password"], now=timezone.now()
         )
-        wake_sender(signed_in.messages)
-        response = Response(SignInAnswer(signed_in).data)
-        device_cookies.keep(response, tokens=signed_in.device_tokens)
-        return response
+        return Response(TokenAnswer(pair).data)
 
 
 class RefreshView(PublicView):

@@ -41,7 +41,7 @@ class ResendForm(forms.Form):
 
 
 class ReasonForm(forms.Form):
-    """Why somebody is blocked, or a wallet frozen, or that lifted; kept for ever."""
+    """Why somebody is blocked or unblocked; kept for ever."""
 
     reason = forms.CharField(
         max_length=blocking.LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 4, "cols": 60, "autofocus": True})

@@ -9,14 +9,7 @@ from django.db.models import F
 
 from accounts import senders
 from accounts.addresses import Address
-from accounts.messages import (
-    address_message,
-    code_message,
-    notice_message,
-    reset_message,
-    step_up_message,
-    taken_message,
-)
+from accounts.messages import code_message, taken_message
 from accounts.models import Channel, Verification
 from accounts.verification import new_code
 
@@ -73,16 +66,6 @@ def unsent(*, now: datetime) -> list[int]:
 
 
 def _compose(row: Verification, now: datetime) -> senders.Message:
-    match Verification.Purpose(row.purpose):
-        case Verification.Purpose.TAKEN:
-            return taken_message()
-        case Verification.Purpose.NOTICE:
-            return notice_message(details=row.details)
-        case Verification.Purpose.CODE:
-            return code_message(full_name=row.user.full_name, code=new_code(message=row, now=now))
-        case Verification.Purpose.RESET:
-            return reset_message(full_name=row.user.full_name, code=new_code(message=row, now=now))
-        case Verification.Purpose.ADDRESS:
-            return address_message(full_name=row.user.full_name, code=new_code(message=row, now=now))
-        case Verification.Purpose.STEP_UP:
-            return step_up_message(details=row.details, code=new_code(message=row, now=now))
+    if row.purpose == Verification.Purpose.TAKEN:
+        return taken_message()
+    return code_message(full_name=row.user.full_name, code=new_code(message=row, now=now))

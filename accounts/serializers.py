@@ -114,15 +114,6 @@ class TokenAnswer(serializers.Serializer[Any]):
     expires_in_seconds = serializers.IntegerField()
 
 
-class SignInAnswer(serializers.Serializer[Any]):
-    """A pair, and what makes the device known at its next sign-in (which the cookie `device` does, too)."""
-
-    access = serializers.CharField(source="pair.access")
-    refresh = serializers.CharField(source="pair.refresh")
-    expires_in_seconds = serializers.IntegerField(source="pair.expires_in_seconds")
-    device = serializers.CharField(help_text="Keep it, and send it as `X-Device-Token`.")
-
-
 class InboxAnswer(serializers.Serializer[Any]):
     channel = serializers.CharField()
     to = serializers.CharField()

@@ -1,13 +1,10 @@
 """The admin's site: Django's own, without what would go round a deed."""
 
 from typing import Any, NoReturn
-from urllib.parse import urlencode
 
-from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.http import Http404, HttpRequest
 
 
 class WalletAdminSite(AdminSite):
@@ -16,11 +13,6 @@ class WalletAdminSite(AdminSite):
     index_title = "What support sees"
     # Lists of ids, amounts and times need the room; the first page and the breadcrumbs lead everywhere.
     enable_nav_sidebar = False
-
-    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002
-        """Staff sign in where everybody does: one door has the limits, the second factor and the sessions."""
-        next = request.GET.get("next") or reverse("admin:index", current_app=self.name)
-        return HttpResponseRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': next}, safe='/')}")
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> NoReturn:  # noqa: ARG002
         """Django's form would set a password and leave tokens and other sessions alive."""

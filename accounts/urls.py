@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import api, factor_api, session_api
+from accounts import api
 
 urlpatterns = [
     path("auth/register", api.RegisterView.as_view()),
@@ -10,9 +10,5 @@ urlpatterns = [
     path("auth/token", api.TokenView.as_view()),
     path("auth/token/refresh", api.RefreshView.as_view()),
     path("auth/logout", api.LogoutView.as_view()),
-    path("auth/totp", factor_api.TotpView.as_view()),
-    path("auth/totp/confirm", factor_api.TotpConfirmView.as_view()),
     path("me", api.MeView.as_view()),
-    path("me/sessions", session_api.SessionsView.as_view()),
-    path("me/sessions/<str:id>", session_api.SessionView.as_view()),
 ]

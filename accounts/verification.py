@@ -1,14 +1,12 @@
 """
-Messages with a code, and what a code proves: that whoever registered holds the address.
+Verification: a code proves that whoever registered holds the address.
 
 Two steps, because a rollback must not give tries back: `spend_try` counts in a transaction of its own that is
-committed before any code is looked at; `verify` (or another deed, with `matching`) then judges inside the caller's
-transaction.
+committed before any code is looked at; `verify` then judges inside the caller's transaction.
 """
 
 import hmac
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -20,7 +18,7 @@ from django.db.models import F, QuerySet
 
 from accounts import senders, tries
 from accounts.actors import actor_of
-from accounts.addresses import LONGEST, Address
+from accounts.addresses import Address
 from accounts.models import AddressTries, Channel, User, Verification, VerificationCode
 from wallet_project.kernel.database import require_transaction
 from wallet_project.kernel.errors import Refusal
@@ -30,13 +28,9 @@ CODE_LIFETIME: Final = timedelta(minutes=10)
 MOST_FAILURES_OF_A_CODE: Final = 5
 # Over all registrations of an address: else each new one would bring fresh guesses.
 TRIES_OF_AN_ADDRESS: Final = tries.Limit(AddressTries.Kind.CODE, most=10, window=timedelta(minutes=15))
-TRIES_OF_A_RESET: Final = tries.Limit(AddressTries.Kind.RESET, most=10, window=timedelta(minutes=15))
 # Past these, messages are dropped without a word: an answer would tell who is registered.
 MESSAGES_TO_A_CLAIM: Final = tries.Limit(AddressTries.Kind.SENT, most=5, window=timedelta(hours=1))
 MESSAGES_TO_AN_ADDRESS: Final = tries.Limit(AddressTries.Kind.SENT, most=20, window=timedelta(hours=1))
-NOTICES_OF_A_KIND: Final = tries.Limit(AddressTries.Kind.SENT, most=20, window=timedelta(hours=1))
-# The id of no message: what a sender is woken for where nobody is due one, so that the time is the same.
-NOBODYS: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,79 +41,41 @@ class Attempt:
     codes: tuple[int, ...]
 
 
-def request_message(
-    *,
-    user: User | None,
-    address: Address,
-    purpose: Verification.Purpose,
-    now: datetime,
-    details: Mapping[str, str] | None = None,
-) -> list[int]:
+def request_message(*, user: User, address: Address, purpose: Verification.Purpose, now: datetime) -> list[int]:
     """
     Note that a message must go out, unless this person or this address had too many lately.
 
-    :param user: None where nobody is due one: the same statements run and nothing remains, so that the time does not
-        tell who is registered.
-    :param details: what its text names (`accounts.messages`); never a code or a secret.
-    :returns: the new Verification's pk (`NOBODYS` for nobody), or nothing.
+    :returns: the new Verification's pk, or nothing.
     """
     require_transaction("default")
-    details = dict(details or {})
-    for limit, counted in _limits(user, address, purpose, details):
+    for limit, counted in (
+        (MESSAGES_TO_A_CLAIM, f"{user.public_id} {address.channel}"),
+        (MESSAGES_TO_AN_ADDRESS, address.value),
+    ):
         if tries.spend(limit=limit, address=counted, now=now) is not None:
             return []
-    # A savepoint for everybody; nobody's row is gone with it before its missing person is looked for at COMMIT.
-    with transaction.atomic():
-        message = Verification.objects.create(
-            user_id=user.pk if user else NOBODYS,
-            purpose=purpose,
-            channel=address.channel,
-            address=address.value,
-            details=details,
-            requested_at=now,
-        )
-        if user is None:
-            transaction.set_rollback(True)
-    return [message.pk if user else NOBODYS]
-
-
-def _limits(
-    user: User | None, address: Address, purpose: Verification.Purpose, details: Mapping[str, str]
-) -> list[tuple[tries.Limit, str]]:
-    """What is counted of a message: what strangers can ask for never uses up what the owner needs."""
-    if user is None:
-        nobody = f"nobody {address.value}"[:LONGEST]
-        if purpose == Verification.Purpose.RESET:
-            return [(MESSAGES_TO_A_CLAIM, nobody)]
-        return [(MESSAGES_TO_A_CLAIM, nobody), (MESSAGES_TO_AN_ADDRESS, f"nobodys {address.value}"[:LONGEST])]
-    person = user.public_id
-    match purpose:
-        case Verification.Purpose.STEP_UP:
-            most = settings.STEP_UP_MESSAGES_AN_HOUR
-            return [(tries.Limit(AddressTries.Kind.SENT, most=most, window=timedelta(hours=1)), f"{person} step-up")]
-        case Verification.Purpose.NOTICE:
-            return [(NOTICES_OF_A_KIND, f"{person} {address.channel} notice {details['kind']}")]
-        case Verification.Purpose.RESET:
-            return [(MESSAGES_TO_A_CLAIM, f"{person} {address.channel} reset")]
-    return [(MESSAGES_TO_A_CLAIM, f"{person} {address.channel}"), (MESSAGES_TO_AN_ADDRESS, address.value)]
+    message = Verification.objects.create(
+        user=user, purpose=purpose, channel=address.channel, address=address.value, requested_at=now
+    )
+    return [message.pk]
 
 
 def resend(*, address: Address, now: datetime) -> list[int]:
     """
     Another code for the newest registration that claims this address. Earlier codes stay good.
 
-    :returns: ids of the messages to send: one, `NOBODYS` where nobody waits for a code, or none past a limit. Never
-        says why; what is done, and so the time, is the same.
+    :returns: ids of the messages to send: one, or none where nobody waits for a code. Never says why.
     """
     if not senders.can_reach(address.channel):
         return []
     with transaction.atomic():
         claimants = _claiming(address)
-        has_owner = any(_has_verified(user, address.channel) for user in claimants)
+        if any(_has_verified(user, address.channel) for user in claimants):
+            return []
         # Locked, so that it is not dropped by another's success before its message is noted.
         newest = claimants.order_by("-pk").select_for_update(no_key=True).first()
-        if has_owner or newest is None or newest.status != User.Status.ACTIVE:
-            newest = None
+        if newest is None or newest.status == User.Status.BLOCKED:
+            return []
         return request_message(user=newest, address=address, purpose=Verification.Purpose.CODE, now=now)
 
 
@@ -132,38 +88,26 @@ def new_code(*, message: Verification, now: datetime) -> str:
     return code
 
 
-def spend_try(
-    *,
-    address: Address,
-    now: datetime,
-    purpose: Verification.Purpose = Verification.Purpose.CODE,
-    of: User | None = None,
-) -> Attempt:
+def spend_try(*, address: Address, now: datetime) -> Attempt:
     """
     Count a try at this address and at every live code of it, and commit that, before anything is judged.
-
-    Codes of each purpose have counts of their own, so that whoever registers an address uses up no try of its owner's.
 
     An address nobody registered is counted alike. A code past its own limit is simply wrong from then on:
     a 429 would tell an address that waits for a code from one that has an owner.
 
-    :param of: only this person's codes, counted by themselves.
     :raises Refusal: `too_many_tries` once the address is past its limit; a right code is then refused too.
     :raises RuntimeError: inside a transaction, whose rollback would give the try back.
     """
     with transaction.atomic(durable=True):
-        limit = TRIES_OF_A_RESET if purpose == Verification.Purpose.RESET else TRIES_OF_AN_ADDRESS
-        wait = tries.spend(limit=limit, address=_counted_tries(address, of), now=now)
+        wait = tries.spend(limit=TRIES_OF_AN_ADDRESS, address=address.value, now=now)
         # The counter's row is locked, so tries at one address come here one after another.
         codes = VerificationCode.objects.filter(
-            verification__purpose=purpose,
+            verification__purpose=Verification.Purpose.CODE,
             verification__channel=address.channel,
             verification__address=address.value,
             expires_at__gt=now,
             failures__lt=MOST_FAILURES_OF_A_CODE,
         )
-        if of is not None:
-            codes = codes.filter(verification__user=of)
         live = tuple(codes.values_list("pk", flat=True)) if wait is None else ()
         VerificationCode.objects.filter(pk__in=live).update(failures=F("failures") + 1)
     if wait is not None:
@@ -186,8 +130,8 @@ def verify(*, attempt: Attempt, code: str, now: datetime) -> User:
     # list() matters: an unread queryset locks nothing.
     tries.hold(kind=AddressTries.Kind.CODE, address=address.value)
     claimants = list(_claiming(address).order_by("pk").select_for_update())
-    found = matching(attempt=attempt, code=code, now=now)
-    winner = next((user for user in claimants if found is not None and user.pk == found.user_id), None)
+    found = _matching(attempt, code, now)
+    winner = next((user for user in claimants if found is not None and user.pk == found.verification.user_id), None)
     if winner is None or any(_has_verified(user, address.channel) for user in claimants):
         raise Refusal("code_invalid")
     if winner.status == User.Status.BLOCKED:
@@ -203,30 +147,11 @@ def verify(*, attempt: Attempt, code: str, now: datetime) -> User:
     return winner
 
 
-def matching(*, attempt: Attempt, code: str, now: datetime) -> Verification | None:
-    """
-    The message whose code this is, of those that the attempt may be held against.
-
-    Every code is compared, so that the time tells nothing of which it was.
-    """
+def _matching(attempt: Attempt, code: str, now: datetime) -> VerificationCode | None:
+    """Every code is compared, so that the time tells nothing of which it was."""
     rows = VerificationCode.objects.filter(pk__in=attempt.codes, expires_at__gt=now).select_related("verification")
-    found = [row for row in rows if hmac.compare_digest(bytes(row.digest), _digest(row.verification_id, code))]
-    return found[0].verification if found else None
-
-
-def code_matches(*, verification_id: int, code: str, now: datetime) -> bool:
-    """
-    Whether this is a live code of that message. Whoever asks counts the tries, and lets a code be used once.
-
-    Every code is compared in full, so that the time tells nothing.
-    """
-    rows = VerificationCode.objects.filter(verification_id=verification_id, expires_at__gt=now)
-    given = _digest(verification_id, code)
-    return sum(hmac.compare_digest(bytes(row.digest), given) for row in rows) > 0
-
-
-def _counted_tries(address: Address, of: User | None) -> str:
-    return address.value if of is None else f"{of.public_id} {address.value}"[:LONGEST]
+    matching = [row for row in rows if hmac.compare_digest(bytes(row.digest), _digest(row.verification_id, code))]
+    return matching[0] if matching else None
 
 
 def _digest(message: int, code: str) -> bytes:

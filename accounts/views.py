@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth import login, logout
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render, resolve_url
@@ -12,9 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.addresses import Address
-from accounts.device_cookies import shown_by
 from accounts.forms import RegisterForm, ResendForm, SignInForm
-from accounts.page_sessions import close_page_session, open_page_session
 from accounts.queries import newest_inbox_messages
 from accounts.registration import register as register_person
 from accounts.serializers import InboxAnswer
@@ -78,37 +77,29 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect(settings.LOGIN_REDIRECT_URL)
     form = SignInForm(request.POST or None, initial={"next": request.GET.get("next", "")})
-    status, wait = 400 if form.is_bound else 200, None
+    status = 400 if form.is_bound else 200
     if form.is_valid():
         try:
-            user = check_credentials(
-                address=form.cleaned_data["address"],
-                password=form.cleaned_data["password"],
-                device_tokens=shown_by(request),
-                now=timezone.now(),
-            )
+            user = check_credentials(address=form.cleaned_data["address"], password=form.cleaned_data["password"])
         except Refusal as refusal:
             if refusal.code == "not_verified":
                 request.session[VERIFYING] = form.cleaned_data["address"].value
                 messages.warning(request, "Your address is not verified yet. Enter the code that we sent you.")
                 return see_other("verify")
             form.add_error(None, refusal.detail)
-            status, wait = refusal.status, refusal.retry_after_seconds
+            status = refusal.status
         else:
-            open_page_session(request, user=user, factor=False, now=timezone.now())
+            login(request, user)
             request.session.pop(VERIFYING, None)
             return see_other(_own_address(request, form.cleaned_data["next"]))
-    response = render(request, "accounts/sign_in.html", {"form": form, "here": "sign_in"}, status=status)
-    if wait is not None:
-        response["Retry-After"] = str(wait)
-    return response
+    return render(request, "accounts/sign_in.html", {"form": form, "here": "sign_in"}, status=status)
 
 
 @never_cache
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
     """End the page session; twice is as good as once."""
-    close_page_session(request)
+    logout(request)
     messages.success(request, "You are signed out.")
     return see_other("sign_in")
 

@@ -11,7 +11,6 @@ from rest_framework.views import APIView
 
 from accounts.api import PublicView
 from accounts.models import User
-from accounts.tasks import wake_sender
 from ledger.queries import see_transaction
 from ledger.serializers import TransactionAnswer, transaction_json
 from payments.bank_accounts import add_bank_account, bank_accounts_of, remove_bank_account
@@ -37,8 +36,6 @@ from payments.serializers import (
     TransferRequest,
     WithdrawRequest,
 )
-from payments.step_ups import HEADER as STEP_UP_HEADER
-from payments.step_ups import StepUpRequired
 from payments.tasks import check_bank_account, process_webhook_events, send_payout, send_refund
 from payments.topups import add_money, confirm_payment
 from payments.transfers import preview_transfer, send_money
@@ -49,7 +46,6 @@ from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.middleware import drain_if_too_large
 from wallet_project.kernel.problems import MEDIA_TYPE, problem
 from wallet_project.kernel.schema import BODY_PROBLEMS, TOKEN_PROBLEMS, problems
-from wallet_project.kernel.throttles import counting_forgeries
 from wallets.api import WALLET_PARAMETER
 
 _KEY: Final = (
@@ -77,13 +73,6 @@ KEPT_REFUSALS: Final = (
     "same_wallet",
     "currency_mismatch",
 )
-STEP_UP_PARAMETER: Final = OpenApiParameter(
-    STEP_UP_HEADER,
-    str,
-    OpenApiParameter.HEADER,
-    description="`<challenge>:<code>`, after a 403 `step_up_required`, with the same request under the same key.",
-)
-STEP_UP_PROBLEMS: Final = ("step_up_required", "step_up_invalid", "too_many_tries", "too_many_requests")
 MONEY_PROBLEMS: Final = (*BODY_PROBLEMS, *TOKEN_PROBLEMS, *KEY_PROBLEMS, *KEPT_REFUSALS, "not_found")
 
 
@@ -107,16 +96,6 @@ class MoneyView(APIView):
             # Asked of a call that has none: it must not move money instead.
             raise Refusal.of_field("dry_run", "This call has no dry run.")
         return check_key(self.request.headers.get(HEADER))
-
-    def handle_exception(self, exc: Exception) -> Response:
-        """A challenge's code is on its way: whoever sends it is woken."""
-        if isinstance(exc, StepUpRequired):
-            wake_sender(exc.messages)
-        return super().handle_exception(exc)
-
-    @property
-    def step_up(self) -> str | None:
-        return self.request.headers.get(STEP_UP_HEADER)
 
     @property
     def person(self) -> User:
@@ -151,13 +130,9 @@ class MoneyView(APIView):
 class TransferView(MoneyView):
     @extend_schema(
         operation_id="wallet_transfer",
-        parameters=[KEY_OR_DRY_PARAMETER, DRY_RUN_PARAMETER, STEP_UP_PARAMETER, WALLET_PARAMETER],
+        parameters=[KEY_OR_DRY_PARAMETER, DRY_RUN_PARAMETER, WALLET_PARAMETER],
         request=TransferRequest,
-        responses={
-            201: TransactionAnswer,
-            200: QuoteAnswer,
-            **problems(*MONEY_PROBLEMS, *STEP_UP_PROBLEMS, "payee_not_found"),
-        },
+        responses={201: TransactionAnswer, 200: QuoteAnswer, **problems(*MONEY_PROBLEMS, "payee_not_found")},
         tags=["Money"],
     )
     def post(self, request: Request) -> Response:  # noqa: ARG002  (DRF's signature)
@@ -165,20 +140,15 @@ class TransferView(MoneyView):
         if self.is_dry_run:
             return Response(QuoteAnswer(preview_transfer(sender=self.person, **self.read(TransferRequest))).data)
         key = self.key()
-        given = self.read(TransferRequest)
-        return self.answered(send_money(sender=self.person, key=key, step_up=self.step_up, now=timezone.now(), **given))
+        return self.answered(send_money(sender=self.person, key=key, **self.read(TransferRequest)))
 
 
 class PayView(MoneyView):
     @extend_schema(
         operation_id="wallet_pay",
-        parameters=[KEY_OR_DRY_PARAMETER, DRY_RUN_PARAMETER, STEP_UP_PARAMETER, WALLET_PARAMETER],
+        parameters=[KEY_OR_DRY_PARAMETER, DRY_RUN_PARAMETER, WALLET_PARAMETER],
         request=PayRequest,
-        responses={
-            201: TransactionAnswer,
-            200: QuoteAnswer,
-            **problems(*MONEY_PROBLEMS, *STEP_UP_PROBLEMS, "payee_not_found"),
-        },
+        responses={201: TransactionAnswer, 200: QuoteAnswer, **problems(*MONEY_PROBLEMS, "payee_not_found")},
         tags=["Money"],
     )
     def post(self, request: Request) -> Response:  # noqa: ARG002  (DRF's signature)
@@ -186,22 +156,15 @@ class PayView(MoneyView):
         if self.is_dry_run:
             return Response(QuoteAnswer(preview_payment(payer=self.person, **self.read(PayRequest))).data)
         key = self.key()
-        given = self.read(PayRequest)
-        return self.answered(
-            pay_merchant(payer=self.person, key=key, step_up=self.step_up, now=timezone.now(), **given)
-        )
+        return self.answered(pay_merchant(payer=self.person, key=key, **self.read(PayRequest)))
 
 
 class WithdrawView(MoneyView):
     @extend_schema(
         operation_id="wallet_withdraw",
-        parameters=[KEY_OR_DRY_PARAMETER, DRY_RUN_PARAMETER, STEP_UP_PARAMETER, WALLET_PARAMETER],
+        parameters=[KEY_OR_DRY_PARAMETER, DRY_RUN_PARAMETER, WALLET_PARAMETER],
         request=WithdrawRequest,
-        responses={
-            202: TransactionAnswer,
-            200: QuoteAnswer,
-            **problems(*MONEY_PROBLEMS, *STEP_UP_PROBLEMS, "bank_account_invalid"),
-        },
+        responses={202: TransactionAnswer, 200: QuoteAnswer, **problems(*MONEY_PROBLEMS, "bank_account_invalid")},
         tags=["Money"],
     )
     def post(self, request: Request) -> Response:  # noqa: ARG002  (DRF's signature)
@@ -213,8 +176,7 @@ class WithdrawView(MoneyView):
         if self.is_dry_run:
             return Response(QuoteAnswer(preview_withdrawal(user=self.person, **self.read(WithdrawRequest))).data)
         key = self.key()
-        given = self.read(WithdrawRequest)
-        answer = withdraw_money(user=self.person, key=key, step_up=self.step_up, now=timezone.now(), **given)
+        answer = withdraw_money(user=self.person, key=key, now=timezone.now(), **self.read(WithdrawRequest))
         if not answer.code:
             wake(send_payout, transaction_id=answer.transaction)
         return self.answered(answer)
@@ -292,15 +254,13 @@ class WebhookView(PublicView):
     """One gateway's door for what it has to tell; `webhook_view` makes it."""
 
     gateway = ""
-    throttle_scope = "webhook"
 
     def post(self, request: Request) -> Response:
         """For the gateway alone: its signature is over the raw body. Stored, answered at once, worked on later."""
         drain_if_too_large(request._request)
-        with counting_forgeries():
-            event = receive_event(
-                gateway=self.gateway, body=request._request.body, headers=request.headers, now=timezone.now()
-            )
+        event = receive_event(
+            gateway=self.gateway, body=request._request.body, headers=request.headers, now=timezone.now()
+        )
         if event is not None:
             wake_together(process_webhook_events, "event_ids", event)
         return Response({"status": "ok"})
@@ -369,8 +329,6 @@ class BankAccountView(APIView):
 
 
 class PayeeView(APIView):
-    throttle_scope = "payee"
-
     @extend_schema(
         operation_id="wallet_payee",
         parameters=[PayeeRequest],

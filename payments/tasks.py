@@ -8,7 +8,6 @@ from django.utils import timezone
 
 from payments import bank_checks, disputes, payouts, refunds, settlements
 from payments.expiry import sweep_orders
-from payments.proposals import finish_agreed
 from payments.reconciling import reconciliation
 from payments.webhooks import process_event, waiting_events
 
@@ -57,12 +56,6 @@ def send_refund(*, transaction_id: int) -> None:
 def sweep_refunds() -> None:
     """Sends what a lost wake-up left behind, and asks about what is on its way."""
     refunds.sweep_refunds(now=timezone.now(), longest_seconds=LONGEST_SWEEP_SECONDS)
-
-
-@shared_task(name="payments.finish_proposals")
-def finish_proposals() -> None:
-    """Does what two have agreed on and a crash kept from being done; lets the undecided expire."""
-    finish_agreed(now=timezone.now())
 
 
 @shared_task(name="payments.check_bank_account")

@@ -35,13 +35,11 @@ This file sets the environment when it is imported and only then loads Django's 
 hence no `DJANGO_SETTINGS_MODULE` in pyproject.toml: pytest-django would load them earlier.
 """
 
-import importlib
 import os
 from collections.abc import Generator, Iterator
 
 import django
 import pytest
-from django.test import Client
 from pytest_django import DjangoDbBlocker
 
 from tests import environment
@@ -49,8 +47,6 @@ from tests.running import Run, free_pair
 
 BEGINS_THE_RUN = environment.choose()
 django.setup()
-# Only a session of ours is somebody's. Imported here, for it needs what has just been set up.
-Client.force_login = importlib.import_module("tests.accounts.browsers").force_login
 
 FORBID_SKIPS = os.environ.get("WALLET_FORBID_SKIPS") == "1"
 

@@ -19,7 +19,6 @@ from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 from psycopg import sql
 
-from tests.running import CHEAP
 from wallet_project.local.servers import Kafka, Postgres, Server, Valkey, running
 from wallet_project.local.state import State
 
@@ -41,8 +40,6 @@ _FIXED: Final = {
     "DJANGO_SETTINGS_MODULE": "wallet_project.settings",
     "WALLET_ENV": "local",
     "WALLET_DEMO": "1",
-    # What measures the time that a password takes asks for production's cost.
-    **CHEAP,
     "SECRET_KEY": "a-key-for-tests-only-" + "x" * 40,
     "ALLOWED_HOSTS": "testserver,127.0.0.1,localhost",
     "PUBLIC_URL": "http://testserver",
@@ -94,10 +91,6 @@ class Servers:
                 os.environ[name] = _with_database(os.environ[name], "postgres")
         if not self._own_valkey:
             os.environ["REDIS_URL"] = _with_database(os.environ["REDIS_URL"], str(_valkey_database()))
-        # Never somebody's own: what no row of a test's database names would be swept from there.
-        documents = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-documents-"))
-        self._stack.callback(shutil.rmtree, documents, ignore_errors=True)
-        os.environ["WALLET_DOCUMENTS_DIR"] = str(documents)
         if not (self._own_postgres or self._own_valkey or self._own_kafka):
             return
         _remove_what_the_dead_left()

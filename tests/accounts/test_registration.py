@@ -49,7 +49,7 @@ def test_a_registration_answers_the_person_and_where_the_code_goes() -> None:
         "verification": {"channel": "email"},
     }
     assert user.password.startswith("argon2$argon2id$")
-    assert not user.has_verified_address
+    assert not user.is_verified
 
 
 def test_with_both_addresses_the_code_goes_to_the_email() -> None:

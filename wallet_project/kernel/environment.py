@@ -16,8 +16,6 @@ from urllib.parse import urlsplit
 import dj_database_url
 import environs
 
-from wallet_project.kernel.rate_limits import PRODUCTION
-
 env = environs.Env()
 
 _GATEWAYS: Final = Path(__file__).resolve().parents[2] / "payments" / "gateways"
@@ -85,18 +83,6 @@ def _time_zone(value: str) -> str:
     if value not in zoneinfo.available_timezones():
         raise environs.EnvError("must be the name of a time zone, like Asia/Kolkata")
     return value
-
-
-@env.parser_for("rate_limits")
-def _rate_limits(value: str) -> dict[str, tuple[int, int]]:
-    """`money=120/60,register=50/3600`: so many requests in so many seconds."""
-    found: dict[str, tuple[int, int]] = {}
-    for text in filter(None, value.split(",")):
-        match = re.fullmatch(r"\s*([a-z_]+)=([1-9][0-9]{0,8})/([1-9][0-9]{0,5})\s*", text)
-        if match is None or match[1] not in PRODUCTION or match[1] in found:
-            raise environs.EnvError("must be CLASS=REQUESTS/SECONDS, separated by commas, each class once")
-        found[match[1]] = (int(match[2]), int(match[3]))
-    return found
 
 
 @env.parser_for("account_number")

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import get_template
 from django.views.defaults import server_error
 
-from wallet_project.kernel.body_sizes import most_bytes_for
-from wallet_project.kernel.clients import client, client_of
 from wallet_project.kernel.context import choose_request_id, request_id
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.problems import database_busy, problem_response, unexpected_problem
@@ -32,13 +31,13 @@ class RequestContextMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         chosen = choose_request_id(request.headers.get("X-Request-ID"))
-        token, at_other_end = request_id.set(chosen), client.set(client_of(request))
+        token = request_id.set(chosen)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=chosen)
         started = time.perf_counter()
         try:
-            # Django bounds fields, not files: a page's multipart body would be read whatever its size.
-            too_large = not _is_for_programs(request) and _length_of(request) > most_bytes_for(request.path)
+            # Django bounds fields, not files: a page's multipart body would be written to disk whatever its size.
+            too_large = not _is_for_programs(request) and _length_of(request) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
             response = _too_large_page() if too_large else self.get_response(request)
             if _is_for_programs(request):
                 response = _for_programs(response)
@@ -54,7 +53,6 @@ class RequestContextMiddleware:
             return response
         finally:
             request_id.reset(token)
-            client.reset(at_other_end)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not _is_for_programs(request):
@@ -92,11 +90,11 @@ def _for_programs(response: HttpResponse) -> HttpResponse:
 
 def drain_if_too_large(request: HttpRequest) -> None:
     """
-    Refuse a body past what its path may take, after reading it away.
+    Refuse a body past `DATA_UPLOAD_MAX_MEMORY_SIZE`, after reading it away.
 
     :raises Refusal: `body_too_large`.
     """
-    limit = most_bytes_for(request.path)
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if _length_of(request) <= limit:
         return
     _drain(request)

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from accounts.totp import reseal_secrets
 from payments.bank_accounts import reseal_numbers
 
 
@@ -12,4 +11,4 @@ class Command(BaseCommand):
     help = "Encrypt what is sealed under the first key of DATA_KEYS, so that the keys after it may go."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        self.stdout.write(f"sealed anew: {reseal_numbers() + reseal_secrets()}")
+        self.stdout.write(f"sealed anew: {reseal_numbers()}")
