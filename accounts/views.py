@@ -11,8 +11,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts import second_factor
 from accounts.addresses import Address
 from accounts.device_cookies import shown_by
+from accounts.factor_views import begin as begin_second_step
 from accounts.forms import RegisterForm, ResendForm, SignInForm
 from accounts.page_sessions import close_page_session, open_page_session
 from accounts.queries import newest_inbox_messages
@@ -78,7 +80,7 @@ def resend_code(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in(request: HttpRequest) -> HttpResponse:
-    """Begin a page session, under a new session id."""
+    """Begin a page session, under a new session id; or the second step, for people who have a second factor."""
     if request.user.is_authenticated:
         return redirect(settings.LOGIN_REDIRECT_URL)
     form = SignInForm(request.POST or None, initial={"next": request.GET.get("next", "")})
@@ -99,9 +101,12 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             form.add_error(None, refusal.detail)
             status, wait = refusal.status, refusal.retry_after_seconds
         else:
-            open_page_session(request, user=user, factor=False, now=timezone.now())
             request.session.pop(VERIFYING, None)
-            return see_other(_own_address(request, form.cleaned_data["next"]))
+            wanted = _own_address(request, form.cleaned_data["next"])
+            if second_factor.is_on(user):
+                return begin_second_step(request, user=user, next=wanted)
+            open_page_session(request, user=user, factor=False, now=timezone.now())
+            return see_other(wanted)
     response = render(request, "accounts/sign_in.html", {"form": form, "here": "sign_in"}, status=status)
     if wait is not None:
         response["Retry-After"] = str(wait)
