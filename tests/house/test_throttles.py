@@ -126,7 +126,7 @@ def test_a_request_past_the_limit_is_refused_before_its_body_is_read_and_uses_up
 
 
 def test_registrations_are_counted_by_address_for_pages_and_programs_together(limit: Any) -> None:
-    limit("register", 2)
+    limit("register", 2, 3600)
     assert register_by_api(email=new_email()).status_code == 201
     page = Browser()
     form = page.open("/register").form
