@@ -39,7 +39,7 @@ MOST: Final = 10
 LONGEST_NAME: Final = 60
 LONGEST_ANSWER: Final = 20_000
 # What the library raises for an answer that a browser never made: besides its own, whatever parsing stumbles over.
-_MALFORMED: Final = (WebAuthnException, ValueError, TypeError, KeyError, AttributeError)
+_MALFORMED: Final = (WebAuthnException, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)

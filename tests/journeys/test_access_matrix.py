@@ -1,0 +1,200 @@
+"""
+Every route, for every role, by every method, held against access_table.py: who gets where, and to whose things.
+
+The routes are walked, so that a new one without a line in the table fails, and a line without a route as well.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from tests.journeys.access_table import (
+    FORBIDDEN,
+    IN,
+    METHODS,
+    NO_METHOD,
+    NO_TOKEN,
+    NOT_FOUND,
+    ROLES,
+    SIGN_IN,
+    SIGNED,
+    STAFF,
+    TABLE,
+    Access,
+    Rule,
+)
+from tests.journeys.access_world import World, build
+from tests.payments.gateway import client, wallet_speaks_to
+from tests.payments.sandbox_process import merchant_and_sandbox
+
+pytestmark = pytest.mark.usefixtures("database")
+
+_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>[^)]*\)")
+# Asha comes last: what is hers must still be there when the others reach for it.
+_ORDER = (*(role for role in ROLES if role != "person"), "person")
+_LEFT_TO_ITSELF = {NO_TOKEN: 401, FORBIDDEN: 403, NOT_FOUND: 404, NO_METHOD: 405}
+
+
+@pytest.fixture(scope="module")
+def world(database: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with (
+        merchant_and_sandbox(tmp_path_factory.mktemp("sandbox")) as (shop, sandbox),
+        wallet_speaks_to(client(sandbox.url)),
+    ):
+        yield build(shop, sandbox)
+
+
+def routes() -> list[str]:
+    def walk(resolver: Any, before: str) -> Iterator[str]:
+        for pattern in resolver.url_patterns:
+            route = before + str(pattern.pattern)
+            if isinstance(pattern, URLResolver):
+                yield from walk(pattern, route)
+            else:
+                assert isinstance(pattern, URLPattern)
+                yield route
+
+    return sorted(set(walk(get_resolver(), "")))
+
+
+def parameters(route: str) -> list[str]:
+    return [first or second for first, second in _PARAMETER.findall(route)]
+
+
+def test_every_route_has_its_line_and_every_line_its_route() -> None:
+    there = routes()
+    assert len(there) > 150
+    missing = [_line_for(route) for route in there if route not in TABLE]
+    assert not missing, "tests/journeys/access_table.py lacks:\n" + "\n".join(missing)
+    assert not (gone := sorted(set(TABLE) - set(there))), f"access_table.py has lines without a route: {gone}"
+    for route, access in TABLE.items():
+        assert set(access.ids) == set(parameters(route)), f"access_table.py: name what the ids of {route!r} stand for."
+
+
+def _line_for(route: str) -> str:
+    if route.startswith("admin/") and route.endswith("/add/"):
+        return f'    READ_IN_ADMIN: "{route[6:-5].replace("/", ".")}": only(*STAFF),'
+    ids = "".join(f', {name}="…"' for name in parameters(route))
+    return f'    "{route}": Access(GET=SIGNED_IN{ids}),   # or POST=, PUBLIC, OWN, only(…)'
+
+
+PARTS = {
+    "pages": [route for route in TABLE if not route.startswith(("admin/", "api/"))],
+    "api": [route for route in TABLE if route.startswith("api/")],
+    "admin": [route for route in TABLE if route.startswith("admin/")],
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_everybody_gets_exactly_where_the_table_says(world: World, part: str) -> None:
+    wrong: list[str] = []
+    for route in PARTS[part]:
+        for role in _ORDER:
+            for method in METHODS:
+                expected = expectation(route, role, method)
+                if expected is None:
+                    continue
+                status, place = ask(world, role, method, address(world, route))
+                met = meaning(status, place)
+                if met not in expected:
+                    wrong.append(f"{method} {route} as {role}: {met}, not {' or '.join(sorted(expected))}")
+                if method != "GET" and met == IN:
+                    world.sign_in_again(role)
+    assert not wrong, f"{len(wrong)} differ from access_table.py:\n" + "\n".join(wrong)
+
+
+def expectation(route: str, role: str, method: str) -> set[str] | None:
+    """What may be met; None where nothing is asked, for it would say nothing new."""
+    access = TABLE[route]
+    rule = access.rules.get(method)
+    if rule is not None:
+        return {met(rule, role, route)}
+    if route.startswith("admin/"):
+        # Django's own pages take other methods for a GET, and our own refuse them.
+        got = TABLE[route].rules.get("GET")
+        return {NO_METHOD, FORBIDDEN, *({met(got, role, route)} if got else ())} if role == "superuser" else None
+    if role in SIGNED:
+        # Their owner is told that it is the method; others may not learn that there is anything.
+        return {NO_METHOD} if role == "person" or not access.ids else {NO_METHOD, NOT_FOUND}
+    return {NO_METHOD, met(Rule(frozenset()), role, route)}
+
+
+def met(rule: Rule, role: str, route: str) -> str:
+    if not rule.public:
+        in_api = route.startswith("api/")
+        if role == "nobody":
+            return NO_TOKEN if in_api else SIGN_IN
+        if role == "blocked":
+            return FORBIDDEN if in_api else SIGN_IN
+        if route.startswith("admin/") and role not in STAFF:
+            return SIGN_IN
+    return IN if role in rule.allowed else rule.others
+
+
+def address(world: World, route: str, *, unknown: bool = False) -> str:
+    access = TABLE[route]
+
+    def filled(match: re.Match[str]) -> str:
+        thing = world.things[access.ids[match[1] or match[2]]]
+        return thing.unknown if unknown else thing.hers
+
+    return "/" + re.sub(r"[\^$]", "", _PARAMETER.sub(filled, route))
+
+
+def ask(world: World, role: str, method: str, at: str) -> tuple[int, str]:
+    answer = respond(world, role, method, at)
+    return answer.status_code, answer.headers.get("Location", "")
+
+
+def respond(world: World, role: str, method: str, at: str, body: Any = None) -> Any:
+    if at.startswith("/api/"):
+        sent = b"" if method in ("GET", "DELETE") else json.dumps(body or {}).encode()
+        browser = world.browser("nobody")
+        return browser.generic(method, at, sent, "application/json", headers=world.headers(role))
+    browser = world.browser(role)
+    return browser.post(at, body or {}) if method == "POST" else browser.generic(method, at)
+
+
+def meaning(status: int, place: str) -> str:
+    if status in (301, 302, 303) and place.startswith("/sign-in"):
+        return SIGN_IN
+    for word, code in _LEFT_TO_ITSELF.items():
+        if status == code:
+            return word
+    return IN if status in (200, 201, 202, 204, 302, 303, 400, 409, 415, 422) else str(status)
+
+
+def test_what_is_somebody_elses_and_what_is_not_there_look_the_same(world: World) -> None:
+    with_ids = [route for route, access in TABLE.items() if access.ids and not route.startswith("admin/")]
+    assert len(with_ids) >= 12
+    wrong = []
+    for route in with_ids:
+        for method in TABLE[route].rules:
+            for role in ("other", "merchant", "superuser"):
+                hers = respond(world, role, method, address(world, route))
+                unknown = respond(world, role, method, address(world, route, unknown=True))
+                if _shown(hers, world) != _shown(unknown, world):
+                    wrong.append(f"{method} {route} as {role}: {hers.status_code} and {unknown.status_code}")
+    assert not wrong, "\n".join(wrong)
+
+
+def _shown(answer: Any, world: World) -> tuple[int, str]:
+    """All that they are told, but for what is different in every answer: the request's id, the token of its form."""
+    told = answer.content.decode(errors="replace")
+    for thing in world.things.values():
+        told = told.replace(thing.hers, "…").replace(thing.unknown, "…")
+    told = re.sub(r"req_\w+|nonce-[\w+/=-]+|nonce=\"[^\"]+\"", "", told)
+    return answer.status_code, re.sub(r'name="csrfmiddlewaretoken" value="\w+"|\bkey_\w{26}\b', "", told)
+
+
+def test_no_row_of_the_admin_is_there_that_is_not(world: World) -> None:
+    for route, access in TABLE.items():
+        if route.startswith("admin/") and "<int:pk>" in route:
+            for method, rule in access.rules.items():
+                for role in rule.allowed:
+                    status, _ = ask(world, role, method, address(world, route, unknown=True))
+                    assert status == 404, (method, route, role, status)
