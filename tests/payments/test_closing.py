@@ -193,9 +193,11 @@ def test_what_is_left_of_a_person_names_nobody_and_the_others_history_reads_as_b
     user = User.objects.get(pk=asha.user.pk)
     assert (user.status, user.full_name, user.email, user.phone) == ("CLOSED", "Closed account", None, None)
     assert not user.has_usable_password()
-    # Tokens and pages die at once.
+    # Tokens and pages die at once, by each of what they are held against.
+    assert user.token_version > asha.user.token_version
+    assert not Session.objects.filter(user=user, revoked_at=None).exists()
     assert asha.get("/me").status_code == 401
-    assert browser.open("/").status == 302
+    assert browser.open("/history").status == 302
     for of_theirs in (TotpDevice, RecoveryDevice, Passkey, KnownDevice):
         assert not of_theirs.objects.filter(user=user).exists()
     assert not Session.objects.filter(user=user).exclude(label="", address=None).exists()
@@ -216,9 +218,10 @@ def test_what_is_left_of_a_person_names_nobody_and_the_others_history_reads_as_b
     deliver()
     for address in (email, phone):
         assert "account was closed" in messages_to(address)[0].text
-    # No name or address stands anywhere but in that message and where the law wants it.
+    # No name or address stands anywhere but in that message and, a name, where the law wants it.
     Verification.objects.filter(user=user).delete()
-    assert places_of(superuser_url, email, phone, "Lakshmi") == {"accounts_inboxmessage"}
+    assert places_of(superuser_url, email, phone) == {"accounts_inboxmessage"}
+    assert places_of(superuser_url, "Lakshmi") == {"accounts_kycsubmission"}
 
     # Others read what they always did, and find nobody there any more.
     assert ravi.get("/transactions").json()["results"][1:] == before
@@ -246,8 +249,7 @@ def test_a_closed_account_stays_through_every_purge_and_its_document_five_years(
     approved.refresh_from_db()
     assert not bytes(approved.number_sealed)
     assert User.objects.get(pk=asha.user.pk).status == "CLOSED"
-    # Twice is as good as once, and no block or unblock brings it back.
-    assert closing._close(asha.user, now) == []
+    assert Wallet.objects.get(pk=asha.wallet.pk).status == "CLOSED"
 
 
 def test_staff_cannot_walk_out_of_their_duties() -> None:
@@ -310,7 +312,7 @@ def test_the_page_asks_once_more_and_signs_out() -> None:
     done = browser.send(browser.open("/account/close").form, password=PASSWORD)
     assert (done.status, done.location) == (303, "/sign-in")
     assert "Your account is closed." in browser.follow(done).text
-    assert browser.open("/").status == 302
+    assert browser.open("/history").status == 302
 
 
 def test_no_bank_account_is_added_to_an_account_that_was_closed_meanwhile() -> None:
