@@ -126,4 +126,4 @@ def _person(key: int | None, person: User | None) -> str:
         return "-"
     if person is None:
         return f"a registration that is gone ({key})"
-    return format_html('<a href="{}">{}</a>', reverse("admin:accounts_user_change", args=[key]), person)
+    return format_html('<a href="{}">{}</a>', reverse("admin:accounts_user_change", args=[key]), person.full_name)

@@ -29,7 +29,7 @@ REFUSE = "refuse"
 
 @admin.register(Proposal)
 class ProposalAdmin(FoundByNameAdmin):
-    list_display = ("public_id", "kind", "what", "status", "proposed_by", "proposed_at", "decided_by", "decided_at")
+    list_display = ("public_id", "kind", "what", "status", "first", "proposed_at", "second")
     list_filter = ("status", "kind")
     list_select_related = ("proposed_by", "decided_by")
     ordering = ("-pk",)
@@ -59,6 +59,14 @@ class ProposalAdmin(FoundByNameAdmin):
     @admin.display
     def what(self, proposal: Proposal) -> str:
         return HANDLINGS[proposal.kind].told(proposal)
+
+    @admin.display(description="proposed by")
+    def first(self, proposal: Proposal) -> str:
+        return proposal.proposed_by.full_name
+
+    @admin.display(description="decided by")
+    def second(self, proposal: Proposal) -> str:
+        return NOTHING if proposal.decided_by is None else proposal.decided_by.full_name
 
     @admin.display
     def refund(self, proposal: Proposal) -> str:

@@ -51,6 +51,8 @@ OWN: Final = Rule(frozenset({"person"}))
 # For everybody alike, whoever they are: something that is not there (any more), or only after another step.
 NEVER_THERE: Final = Rule(frozenset(), NOT_FOUND, public=True)
 AFTER_A_STEP: Final = Rule(frozenset(), SIGN_IN, public=True)
+# The password is asked for once more, and none was given.
+ASKED_AGAIN: Final = Rule(frozenset(), NO_TOKEN)
 AUDITS: Final = only("auditor", "superuser")
 
 
@@ -71,7 +73,19 @@ PAGES: Final[Mapping[str, Access]] = {
     "verify": Access(GET=PUBLIC, POST=PUBLIC),
     "verify/resend": Access(POST=PUBLIC),
     "sign-in": Access(GET=PUBLIC, POST=PUBLIC),
-    "sign-out": Access(POST=PUBLIC),
+    "sign-in/second-factor": Access(GET=AFTER_A_STEP, POST=AFTER_A_STEP),
+    "sign-in/second-factor/passkey": Access(POST=AFTER_A_STEP),
+    "sign-in/second-factor/passkey/options": Access(POST=AFTER_A_STEP),
+    # Where everybody is led from there.
+    "sign-out": Access(POST=AFTER_A_STEP),
+    "security": Access(GET=SIGNED_IN),
+    "security/totp": Access(GET=SIGNED_IN, POST=SIGNED_IN),
+    "security/totp/begin": Access(POST=SIGNED_IN),
+    "security/totp/remove": Access(GET=SIGNED_IN, POST=SIGNED_IN),
+    "security/recovery-codes": Access(GET=SIGNED_IN, POST=SIGNED_IN),
+    "security/passkeys": Access(POST=SIGNED_IN),
+    "security/passkeys/options": Access(POST=ASKED_AGAIN),
+    "security/passkeys/<int:pk>/remove": Access(GET=OWN, POST=OWN, pk="passkey"),
     "security/sessions": Access(GET=SIGNED_IN),
     "security/sessions/end-others": Access(POST=SIGNED_IN),
     "security/sessions/<str:id>/end": Access(POST=OWN, id="session"),
@@ -97,12 +111,13 @@ PAGES: Final[Mapping[str, Access]] = {
     "bank-accounts/add": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "bank-accounts/<str:account>/remove": Access(GET=OWN, POST=OWN, account="bank_account"),
     "account/close": Access(GET=SIGNED_IN, POST=SIGNED_IN),
-    "account/data": Access(GET=SIGNED_IN),
+    "account/data": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "receipts/<str:transaction>": Access(GET=OWN, transaction="top_up"),
     "receipts/<str:transaction>/check": Access(POST=OWN, transaction="top_up"),
     "receipts/<str:transaction>/refund": Access(GET=OWN, POST=OWN, transaction="top_up"),
-    "receipts/<str:transaction>/refund/review/<str:key>": Access(GET=OWN, transaction="top_up", key="draft"),
-    "receipts/<str:transaction>/refund/confirm": Access(GET=OWN, POST=OWN, transaction="top_up"),
+    # To the first page of it, which is there or not: this one looks at nothing yet.
+    "receipts/<str:transaction>/refund/review/<str:key>": Access(GET=SIGNED_IN, transaction="top_up", key="draft"),
+    "receipts/<str:transaction>/refund/confirm": Access(GET=SIGNED_IN, POST=OWN, transaction="top_up"),
     # By its signature alone.
     "payments/<str:gateway>/callback": Access(GET=PUBLIC, POST=PUBLIC, gateway="gateway"),
 }
@@ -139,9 +154,10 @@ API: Final[Mapping[str, Access]] = {
     "api/v1/wallet/withdraw": Access(POST=SIGNED_IN),
     "api/v1/wallet/payee": Access(GET=SIGNED_IN),
     "api/v1/bank-accounts": Access(GET=SIGNED_IN, POST=SIGNED_IN),
-    "api/v1/bank-accounts/<str:id>": Access(DELETE=OWN, id="bank_account"),
+    "api/v1/bank-accounts/<str:id>": Access(DELETE=OWN, id="second_account"),
     "api/v1/webhooks/razorpay": Access(POST=PUBLIC),
-    "api/v1/webhooks/stripe": Access(POST=PUBLIC),
+    # Nobody has set it up here.
+    "api/v1/webhooks/stripe": Access(POST=NEVER_THERE),
     "api/v1/schema": Access(GET=PUBLIC),
     "api/v1/docs": Access(GET=PUBLIC),
 }
@@ -164,7 +180,7 @@ ADMIN: Final[Mapping[str, Access]] = {
     "admin/^(?P<app_label>accounts|wallets|ledger|payments)/$": Access(GET=only(*STAFF), app_label="app"),
     "admin/(?P<url>.*)$": Access(GET=only(others=NOT_FOUND), url="nowhere"),
     "admin/accounts/user/<int:pk>/status/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="user_pk"),
-    "admin/accounts/kycsubmission/<int:pk>/image/": Access(GET=only(*STAFF), pk="kycsubmission"),
+    "admin/accounts/kycsubmission/<int:pk>/image/": Access(GET=only(*_SUPPORT), pk="kycsubmission"),
     "admin/accounts/kycsubmission/<int:pk>/decide/": Access(
         GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="kycsubmission"
     ),
@@ -215,12 +231,12 @@ READ_IN_ADMIN: Final[Mapping[str, Rule]] = {
 
 
 def standard_pages(model: str) -> dict[str, Access]:
-    """Django's own six of a model's admin, as they are with `ReadOnlyAdmin`."""
+    """Django's own six of a model's admin, as they are with `ReadOnlyAdmin`. A list that is posted to is only shown."""
     reads, nobody = READ_IN_ADMIN[model], only()
     at = f"admin/{model.replace('.', '/')}/"
     name = model.split(".")[1]
     return {
-        at: Access(GET=reads, POST=reads),
+        at: Access(GET=reads),
         f"{at}add/": Access(GET=nobody, POST=nobody),
         f"{at}<path:object_id>/history/": Access(GET=reads, object_id=name),
         f"{at}<path:object_id>/delete/": Access(GET=nobody, POST=nobody, object_id=name),
@@ -230,9 +246,12 @@ def standard_pages(model: str) -> dict[str, Access]:
     }
 
 
+STANDARD: Final[Mapping[str, Access]] = {
+    route: access for model in READ_IN_ADMIN for route, access in standard_pages(model).items()
+}
 TABLE: Final[Mapping[str, Access]] = {
     **PAGES,
     **API,
     **ADMIN,
-    **{route: access for model in READ_IN_ADMIN for route, access in standard_pages(model).items()},
+    **STANDARD,
 }

@@ -17,7 +17,7 @@ from accounts import audit
 from accounts.actors import actor_of
 from accounts.blocking import block
 from accounts.kyc import submit
-from accounts.models import Session, User
+from accounts.models import Passkey, Session, User
 from accounts.roles import AUDITOR, SUPPORT, SUPPORT_LEAD, appoint, appoint_superuser
 from payments.captures import settle_order
 from payments.models import Proposal
@@ -27,6 +27,7 @@ from tests.journeys.access_table import READ_IN_ADMIN, ROLES
 from tests.payments.cast import Holder, access_of, holder, merchant, new_key
 from tests.payments.money_story import add, happen, pay
 from tests.payments.sandbox_process import Merchant, Sandbox
+from tests.payments.withdrawing import bank_account
 from wallet_project.kernel.ids import new_uuid, public_id
 from wallets.models import Merchant as Shop
 
@@ -107,10 +108,15 @@ def build(counterpart: Merchant, sandbox: Sandbox) -> World:
         last_used_at=timezone.now(),
         expires_at=timezone.now() + timedelta(days=1),
     )
+    passkey = Passkey.objects.create(
+        user=asha.user, credential_id=b"hers", public_key=b"key", name="Her phone", created_at=timezone.now()
+    )
     world.things.update(
+        passkey=Thing(str(passkey.pk), str(NO_KEY)),
         top_up=_public("txn", order.transaction.public_id),
         session=_public("ses", session.public_id),
         bank_account=_public("bnk", story.account.public_id),
+        second_account=_public("bnk", bank_account(asha, "1671")),
         wallet=_public("wal", asha.wallet.public_id),
         draft=Thing(new_key(), new_key()),
         gateway=Thing("razorpay", "nobody"),
