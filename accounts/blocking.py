@@ -10,6 +10,7 @@ from accounts import audit
 from accounts.models import Session, StatusChange, User
 from accounts.notices import notify
 from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.reasons import read_reason
 
 log = structlog.get_logger("accounts.blocking")
 
@@ -56,9 +57,7 @@ def _change(*, user: User, by: User, reason: str, status: User.Status, now: date
         # Outside of any transaction: what was tried is kept.
         audit.record(kind, now=now, actor=by, subject=user, refused="permission_denied")
         raise Refusal("permission_denied")
-    reason = reason.strip()
-    if not reason or len(reason) > LONGEST_REASON or "\0" in reason:
-        raise Refusal.of_field("reason", f"Give a reason of at most {LONGEST_REASON} characters.")
+    reason = read_reason(reason, longest=LONGEST_REASON)
     with transaction.atomic():
         # Two people of support who act at once are put in order; the second changes nothing.
         locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)

@@ -20,7 +20,9 @@ from accounts.kyc_numbers import index_of, read_number
 from accounts.models import KycSubmission, User
 from accounts.names import clean_full_name
 from accounts.notices import notify
+from wallet_project.kernel.card_numbers import refuse_card_number
 from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.reasons import read_reason
 from wallet_project.kernel.sealing import seal
 
 log = structlog.get_logger("accounts.kyc")
@@ -171,9 +173,7 @@ def _hand_over(submission: KycSubmission) -> None:
 
 
 def _decide(submission: KycSubmission, *, by: User | None, approve: bool, reason: str, now: datetime) -> list[int]:
-    reason = reason.strip()
-    if not reason or len(reason) > LONGEST_REASON or "\0" in reason:
-        raise Refusal.of_field("reason", f"Give a reason of at most {LONGEST_REASON} characters.")
+    reason = read_reason(reason, longest=LONGEST_REASON)
     kind = "kyc.approved" if approve else "kyc.refused"
     try:
         with transaction.atomic():
@@ -220,6 +220,7 @@ def _read_address(text: str) -> str:
         )
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Co", "Cn") for letter in address if letter != "\n"):
         raise Refusal.of_field("address", "An address holds no control characters.")
+    refuse_card_number(field="address", text=address)
     return address
 
 

@@ -30,6 +30,7 @@ from webauthn.helpers.structs import (
 from accounts import recovery_codes
 from accounts.factor_changes import NewCodes, after_change, lock_person, require_again
 from accounts.models import Passkey, RecoveryDevice, User
+from wallet_project.kernel.card_numbers import refuse_card_number
 from wallet_project.kernel.errors import Refusal
 
 log = structlog.get_logger("accounts.passkeys")
@@ -118,6 +119,7 @@ def register(
     name = name.strip() or "Passkey"
     if len(name) > LONGEST_NAME or not name.isprintable():
         raise Refusal.of_field("name", f"Give it a name of at most {LONGEST_NAME} characters.")
+    refuse_card_number(field="name", text=name)
     try:
         credential = parse_registration_credential_json(_bounded(answer))
         made = webauthn.verify_registration_response(

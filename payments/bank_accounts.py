@@ -18,6 +18,7 @@ from accounts.models import User
 from payments.bank_names import bank_of
 from payments.gateways import DEFAULT
 from payments.models import BankAccount, Payout
+from wallet_project.kernel.card_numbers import refuse_card_number
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id, public_id
 from wallet_project.kernel.sealing import blind_index, reseal, seal, unseal
@@ -195,6 +196,7 @@ def _read_holder(text: str) -> str:
         raise Refusal.of_field(
             "holder_name", "Write the name as your bank has it: 3 to 50 Latin letters, digits and simple signs."
         )
+    refuse_card_number(field="holder_name", text=name)
     return name
 
 

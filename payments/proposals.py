@@ -18,6 +18,7 @@ from payments.models import Proposal
 from payments.proposal_handling import Handling
 from payments.proposal_kinds import HANDLINGS
 from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.reasons import read_reason
 
 log = structlog.get_logger("payments.proposals")
 
@@ -43,7 +44,7 @@ def propose(*, kind: str, subject: str, terms: Mapping[str, str], by: User, reas
     handling = HANDLINGS[kind]
     if not by.has_perm(handling.may_propose):
         _refuse(Refusal("permission_denied"), kind="proposal.made", by=by, object=subject, now=now)
-    reason = _reasoned(reason)
+    reason = read_reason(reason, longest=LONGEST_REASON)
     waiting = _waiting(kind, subject, now)
     if waiting is None:
         handling.judge(subject, terms)
@@ -69,7 +70,7 @@ def decide(*, proposal: Proposal, by: User, approve: bool, reason: str, now: dat
     """
     if not may_decide(proposal=proposal, by=by):
         _refuse(Refusal("permission_denied"), kind="proposal.decided", by=by, object=proposal.public_id, now=now)
-    reason = _reasoned(reason)
+    reason = read_reason(reason, longest=LONGEST_REASON)
     expire_overdue(now=now)
     with transaction.atomic():
         # One decision at a time. `no_key`, for rows that point here need not wait.
@@ -204,10 +205,3 @@ def _refuse(refusal: Refusal, *, kind: str, by: User, object: str, now: datetime
     """An attempt that must not be made is on record, outside of anything that is rolled back."""
     audit.record(kind, now=now, actor=by, object=object, refused=refusal.code)
     raise refusal
-
-
-def _reasoned(reason: str) -> str:
-    reason = reason.strip()
-    if not reason or len(reason) > LONGEST_REASON or "\0" in reason:
-        raise Refusal.of_field("reason", f"Give a reason of at most {LONGEST_REASON} characters.")
-    return reason

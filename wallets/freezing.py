@@ -10,6 +10,7 @@ from accounts import audit
 from accounts.models import User
 from accounts.notices import notify
 from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.reasons import read_reason
 from wallets.models import Wallet, WalletStatusChange
 
 log = structlog.get_logger("wallets.freezing")
@@ -56,9 +57,7 @@ def _change(*, wallet: Wallet, by: User, reason: str, status: Wallet.Status, now
         # Outside of any transaction: what was tried is kept.
         audit.record(kind, now=now, actor=by, subject=owner, object=wallet.public_id, refused="permission_denied")
         raise Refusal("permission_denied")
-    reason = reason.strip()
-    if not reason or len(reason) > LONGEST_REASON or "\0" in reason:
-        raise Refusal.of_field("reason", f"Give a reason of at most {LONGEST_REASON} characters.")
+    reason = read_reason(reason, longest=LONGEST_REASON)
     with transaction.atomic():
         # The very lock that the posting kernel judges the status under, so that a posting is before or after.
         locked = Wallet.objects.select_for_update(no_key=True).get(pk=wallet.pk)

@@ -6,6 +6,7 @@ from django.db import transaction
 
 from accounts.addresses import Address
 from accounts.models import User
+from accounts.names import clean_full_name
 from accounts.verification import spend_try, verify
 from wallet_project.kernel.money import decimals_of
 from wallets.models import Merchant, Wallet
@@ -40,7 +41,12 @@ def open_wallet(*, user: User, kind: str = Wallet.Kind.USER, currency: str = DEF
 
 
 def open_merchant(*, user: User, handle: str, display_name: str) -> Merchant:
-    """This person becomes a merchant: a handle that people type, and a wallet of kind MERCHANT. Safe to call twice."""
+    """
+    This person becomes a merchant: a handle that people type, and a wallet of kind MERCHANT. Safe to call twice.
+
+    :raises Refusal: `invalid`: not a name.
+    """
+    display_name = clean_full_name(display_name, field="display_name")
     with transaction.atomic():
         wallet = open_wallet(user=user, kind=Wallet.Kind.MERCHANT)
         merchant, _ = Merchant.objects.get_or_create(

@@ -4,8 +4,8 @@ Numbers of payment cards, which no free text of ours may hold.
 Whoever stores one has the card industry's rules (PCI DSS, requirement 3) on the whole system, and a note is read by the
 other side. A number is recognised by its form, ISO/IEC 7812-1: it begins as a scheme's numbers do, is as long as they
 are, and ends in Luhn's check digit, written with or without blanks, dashes and the like. One in ten other numbers that
-begin so has it by chance and is refused as well; what people read says so. Phone numbers, a bank's references (UTR, RRN)
-and numbers made of a date pass: they are shorter, or begin otherwise.
+begin so has it by chance and is refused as well; what people read says so. Phone numbers, references of banks (UTR,
+RRN) and numbers made of a date pass: they are shorter, or begin otherwise.
 """
 
 import re
