@@ -101,6 +101,9 @@ try:
     STEP_UP_MESSAGES_AN_HOUR = env.int(
         "WALLET_STEP_UP_MESSAGES_AN_HOUR", default=1000 if WALLET_ENV == "local" else 30, validate=Range(min=1)
     )
+    # After a change of address the old one can undo it so long, and payments from such a sum a day ask support.
+    ADDRESS_UNDO_HOURS = env.int("WALLET_ADDRESS_UNDO_HOURS", default=72, validate=Range(1, 720))
+    ASK_SUPPORT_FROM = env.decimal("WALLET_ASK_SUPPORT_FROM", default=Decimal(5000), validate=Range(min=0))
     LARGEST_MOVEMENT = env.decimal(
         "WALLET_LARGEST_MOVEMENT", default=Decimal(10_000_000_000), validate=Range(min=0, min_inclusive=False)
     )

@@ -11,8 +11,10 @@ from wallet_project.kernel.ids import new_uuid, public_id
 
 class AddressChange(models.Model):
     """
-    An e-mail or phone added, changed or removed. Done once the new address's code came back; the old address is told
-    and can undo it until `undo_until`, with a token of which only the digest is kept.
+    An e-mail or phone added, changed or removed. Done once the person showed that it is them (`proven_at`, or the code
+    of `own_message`, which went to an address of theirs) and the new address's code came back. The old address is told
+    and can undo it until `undo_until`, with a token of which only the digest is kept. Until `held_until` large payments
+    ask support.
     """
 
     class Status(models.TextChoices):
@@ -30,14 +32,19 @@ class AddressChange(models.Model):
     new_value = models.CharField(max_length=254, blank=True, help_text="Empty: removed.")
     status = models.CharField(max_length=9, choices=Status, default=Status.REQUESTED)
     message = models.ForeignKey("accounts.Verification", models.SET_NULL, null=True, blank=True, related_name="+")
+    own_message = models.ForeignKey("accounts.Verification", models.SET_NULL, null=True, blank=True, related_name="+")
+    failures = models.PositiveSmallIntegerField(default=0)
     requested_at = models.DateTimeField()
+    proven_at = models.DateTimeField(null=True, blank=True, help_text="When a second factor was shown for it.")
     done_at = models.DateTimeField(null=True, blank=True)
     undo_until = models.DateTimeField(null=True, blank=True)
-    undo_digest = models.BinaryField(max_length=32, null=True, blank=True)
+    undo_digest = models.BinaryField(max_length=32, null=True, blank=True, unique=True)
     undone_at = models.DateTimeField(null=True, blank=True)
+    held_until = models.DateTimeField(null=True, blank=True, help_text="Until then large payments ask support.")
 
     class Meta:
         default_permissions = ("view",)
+        permissions = [("lift_addresschange", "Can let large payments pass after a change of address")]
         constraints = [
             models.CheckConstraint(condition=~Q(old_value=F("new_value")), name="address_change_changes"),
             models.UniqueConstraint(
@@ -47,6 +54,9 @@ class AddressChange(models.Model):
         indexes = [
             models.Index(fields=["undo_until"], condition=Q(status="DONE"), name="address_change_undo"),
             models.Index(fields=["user", "-requested_at"], name="address_change_user"),
+            models.Index(
+                fields=["user", "held_until"], condition=Q(held_until__isnull=False), name="address_change_held"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -69,6 +69,7 @@ class AddressTries(models.Model):
         SENT = "SENT", "messages sent to an address"
         RESET = "RESET", "codes for a new password tried at an address"
         STEP_UP = "STEP_UP", "wrong codes for payments, of a person"
+        ADDRESS = "ADDRESS", "wrong codes for a changed address, of a person"
         FACTOR = "FACTOR", "wrong second factors, of a person"
         PASSWORD = "PASSWORD", "wrong passwords of a person who is signed in"
 
