@@ -110,6 +110,9 @@ PAGES: Final[Mapping[str, Access]] = {
     "bank-accounts": Access(GET=SIGNED_IN),
     "bank-accounts/add": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "bank-accounts/<str:account>/remove": Access(GET=OWN, POST=OWN, account="bank_account"),
+    "limits": Access(GET=SIGNED_IN),
+    "limits/<str:type>": Access(GET=SIGNED_IN, POST=SIGNED_IN, type="limited"),
+    "limits/<str:type>/drop": Access(POST=SIGNED_IN, type="limited"),
     "account/close": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "account/data": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "receipts/<str:transaction>": Access(GET=OWN, transaction="top_up"),
@@ -136,6 +139,7 @@ API: Final[Mapping[str, Access]] = {
     "api/v1/auth/password/reset": Access(POST=PUBLIC),
     "api/v1/auth/password/reset/confirm": Access(POST=PUBLIC),
     "api/v1/me": Access(GET=SIGNED_IN, PATCH=SIGNED_IN),
+    "api/v1/me/kyc": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "api/v1/me/sessions": Access(GET=SIGNED_IN),
     "api/v1/me/sessions/<str:id>": Access(DELETE=OWN, id="session"),
     "api/v1/me/close": Access(POST=SIGNED_IN),
@@ -155,6 +159,8 @@ API: Final[Mapping[str, Access]] = {
     "api/v1/wallet/payee": Access(GET=SIGNED_IN),
     "api/v1/bank-accounts": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "api/v1/bank-accounts/<str:id>": Access(DELETE=OWN, id="second_account"),
+    "api/v1/limits": Access(GET=SIGNED_IN),
+    "api/v1/limits/<str:type>": Access(PUT=SIGNED_IN, type="limited"),
     "api/v1/webhooks/razorpay": Access(POST=PUBLIC),
     # Nobody has set it up here.
     "api/v1/webhooks/stripe": Access(POST=NEVER_THERE),
@@ -189,6 +195,8 @@ ADMIN: Final[Mapping[str, Access]] = {
     "admin/payments/case/<int:pk>/resolve/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="case"),
     # The lead of the table proposed it.
     "admin/payments/proposal/<int:pk>/decide/": Access(GET=only("superuser"), POST=only("superuser"), pk="proposal"),
+    "admin/payments/limitrule/propose/": Access(GET=only(*_LEADS), POST=only(*_LEADS)),
+    "admin/payments/holdinglimit/propose/": Access(GET=only(*_LEADS), POST=only(*_LEADS)),
     **{
         f"admin/payments/{model}/<int:pk>/ask/": Access(POST=only(*_SUPPORT), pk=model)
         for model in (
@@ -220,6 +228,9 @@ READ_IN_ADMIN: Final[Mapping[str, Rule]] = {
     "payments.dispute": only(*STAFF),
     "payments.gatewayorder": only(*STAFF),
     "payments.gatewayrefund": only(*STAFF),
+    "payments.holdinglimit": only(*STAFF),
+    "payments.limitrule": only(*STAFF),
+    "payments.ownlimit": only(*STAFF),
     "payments.parkedpayment": only(*STAFF),
     "payments.paymentattempt": only(*STAFF),
     "payments.payout": only(*STAFF),

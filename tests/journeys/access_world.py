@@ -21,6 +21,8 @@ from accounts.models import Passkey, Session, User
 from accounts.roles import AUDITOR, SUPPORT, SUPPORT_LEAD, appoint, appoint_superuser
 from payments.captures import settle_order
 from payments.models import Proposal
+from payments.models.limits import Limited
+from payments.own_limits import set_own_limits
 from payments.proposals import propose
 from tests.accounts.people import superuser
 from tests.journeys.access_table import READ_IN_ADMIN, ROLES
@@ -29,6 +31,7 @@ from tests.payments.money_story import add, happen, pay
 from tests.payments.sandbox_process import Merchant, Sandbox
 from tests.payments.withdrawing import bank_account
 from wallet_project.kernel.ids import new_uuid, public_id
+from wallet_project.kernel.money import Money
 from wallets.models import Merchant as Shop
 
 # A primary key that no row has.
@@ -124,6 +127,7 @@ def build(counterpart: Merchant, sandbox: Sandbox) -> World:
         wallet_pk=Thing(str(asha.wallet.pk), str(NO_KEY)),
         content_type=Thing(str(ContentType.objects.get_for_model(User).pk), str(NO_KEY)),
         app=Thing("payments", "payments"),
+        limited=Thing("PAY", "NOTHING"),
         nowhere=Thing("no/such/page/", "no/such/page/"),
     )
     # Signed in first, and blocked then.
@@ -174,5 +178,16 @@ def _kyc(asha: User) -> None:
     )
 
 
+def _own_limit(asha: User) -> None:
+    """On what she does nowhere in these tests."""
+    most = Money.parse("1000")
+    set_own_limits(
+        user=asha, type=Limited.WITHDRAW, per_transaction=most, per_day=most, per_month=None, now=timezone.now()
+    )
+
+
 # A line for each model of the admin that the story leaves without a row.
-_MAKERS: Final[dict[str, Callable[[User], None]]] = {"accounts.kycsubmission": _kyc}
+_MAKERS: Final[dict[str, Callable[[User], None]]] = {
+    "accounts.kycsubmission": _kyc,
+    "payments.ownlimit": _own_limit,
+}

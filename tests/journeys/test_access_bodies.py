@@ -55,7 +55,7 @@ def operations() -> dict[str, dict[str, Any]]:
 
 def send(world: World, role: str, operation: str, query: str = "", **more: Any) -> Any:
     method, path = operation.split(" ")
-    path = path.replace("{id}", world.things["top_up"].hers)
+    path = path.replace("{id}", world.things["top_up"].hers).replace("{type}", "PAY")
     body = {**BODIES[operation](world), **more} if operation in BODIES else {}
     sent = json.dumps(body).encode() if method != "get" else b""
     return world.browser("nobody").generic(
