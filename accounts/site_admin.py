@@ -1,13 +1,15 @@
-"""The admin's site: Django's own, without what would go round a deed."""
+"""The admin's site: Django's own, without what would go round a deed, and for nobody without a second factor."""
 
 from typing import Any, NoReturn
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.admin import AdminSite
-from django.contrib.admin.apps import AdminConfig
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+
+from accounts import staff_factor
+from wallet_project.kernel.redirects import own_address
 
 
 class WalletAdminSite(AdminSite):
@@ -17,16 +19,17 @@ class WalletAdminSite(AdminSite):
     # Lists of ids, amounts and times need the room; the first page and the breadcrumbs lead everywhere.
     enable_nav_sidebar = False
 
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Asked before every page of the admin; whoever is refused is led to `login`."""
+        return super().has_permission(request) and staff_factor.may_work(request)
+
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002
         """Staff sign in where everybody does: one door has the limits, the second factor and the sessions."""
         next = request.GET.get("next") or reverse("admin:index", current_app=self.name)
+        if super().has_permission(request) and not staff_factor.may_work(request):
+            return staff_factor.ask(request, next=own_address(request, next))
         return HttpResponseRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': next}, safe='/')}")
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> NoReturn:  # noqa: ARG002
         """Django's form would set a password and leave tokens and other sessions alive."""
         raise Http404
-
-
-class WalletAdminConfig(AdminConfig):
-    default = False
-    default_site = "accounts.site_admin.WalletAdminSite"

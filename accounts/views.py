@@ -4,9 +4,8 @@ from django.conf import settings
 from django.contrib import messages
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render, resolve_url
+from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -25,7 +24,7 @@ from accounts.tasks import wake_sender
 from accounts.verification import resend
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.page_limits import counted_as
-from wallet_project.kernel.redirects import see_other
+from wallet_project.kernel.redirects import own_address, see_other
 
 # In the page session: which address waits for its code.
 VERIFYING = "verifying"
@@ -102,7 +101,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             status, wait = refusal.status, refusal.retry_after_seconds
         else:
             request.session.pop(VERIFYING, None)
-            wanted = _own_address(request, form.cleaned_data["next"])
+            wanted = own_address(request, form.cleaned_data["next"])
             if second_factor.is_on(user):
                 return begin_second_step(request, user=user, next=wanted)
             open_page_session(request, user=user, factor=False, now=timezone.now())
@@ -144,10 +143,3 @@ def _show(form: Form, refusal: Refusal) -> None:
         form.add_error(field if field in form.fields else None, error["detail"])
     if not refusal.errors:
         form.add_error(None, refusal.detail)
-
-
-def _own_address(request: HttpRequest, wanted: str) -> str:
-    """Where to go after signing in; never to another site."""
-    if url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
-        return wanted
-    return resolve_url(settings.LOGIN_REDIRECT_URL)

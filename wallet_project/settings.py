@@ -18,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from marshmallow.validate import Range
 from psycopg import IsolationLevel
 
-from wallet_project.kernel import logs
+from wallet_project.kernel import browser_policy, logs
 from wallet_project.kernel.environment import env, gateway_variables, key_bytes
 from wallet_project.kernel.rate_limits import LOCAL, PRODUCTION
 from wallet_project.schedule import beat_schedule
@@ -144,6 +144,9 @@ if not IS_LOCAL and not PUBLIC_URL.startswith("https://"):
 if len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("SECRET_KEY must be at least 50 characters long.")
 
+# Any other gateway's own variables begin with its name; it reads them itself, strictly, before its first use.
+GATEWAY_VARIABLES = gateway_variables(os.environ)
+
 DEBUG = False
 ROOT_URLCONF = "wallet_project.urls"
 WSGI_APPLICATION = "wallet_project.wsgi.application"
@@ -153,7 +156,7 @@ USE_TZ = True
 LANGUAGE_CODE = "en"
 
 INSTALLED_APPS = [
-    "accounts.site_admin.WalletAdminConfig",
+    "accounts.admin_app.WalletAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -173,6 +176,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "wallet_project.kernel.middleware.RequestContextMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_permissions_policy.PermissionsPolicyMiddleware",
+    "wallet_project.kernel.page_headers.PageHeadersMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -180,7 +186,6 @@ MIDDLEWARE = [
     "accounts.page_sessions.PageAuthenticationMiddleware",
     "wallet_project.kernel.page_limits.RateLimitMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
 TEMPLATES = [
@@ -357,11 +362,16 @@ LARGER_BODIES = dict.fromkeys(("/kyc", "/api/v1/me/kyc"), 5 * 1024 * 1024 + DATA
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 FILE_UPLOAD_MAX_MEMORY_SIZE = max(LARGER_BODIES.values())
 
+# Lax: whoever comes back from the gateway's checkout must find themselves still signed in.
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = not IS_LOCAL
 SESSION_COOKIE_NAME = "session" if IS_LOCAL else "__Host-session"
 SESSION_COOKIE_AGE = 60 * 60 * 12
 # By which a browser is known that signed in before. It says who is counted for wrong passwords, and opens nothing.
 DEVICE_COOKIE_NAME = "device" if IS_LOCAL else "__Host-device"
+MESSAGE_COOKIE_NAME = "messages" if IS_LOCAL else "__Host-messages"
+MESSAGE_STORAGE = "wallet_project.kernel.page_headers.MessageCookies"
 CSRF_COOKIE_SECURE = not IS_LOCAL
 CSRF_COOKIE_NAME = "csrf" if IS_LOCAL else "__Host-csrf"
 CSRF_COOKIE_HTTPONLY = True
@@ -375,7 +385,15 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 if not IS_LOCAL:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = browser_policy.content_security_policy(
+    checkouts=[
+        RAZORPAY_CHECKOUT_URL,
+        *(address for name, address in GATEWAY_VARIABLES.items() if name.endswith("_CHECKOUT_URL")),
+    ]
+)
+PERMISSIONS_POLICY = browser_policy.PERMISSIONS
 
 # E-mail leaves by SMTP; locally every message lands in the inbox instead.
 if not EMAIL_URL.startswith("inbox:"):
@@ -389,9 +407,6 @@ if SMS_URL and not SMS_URL.startswith("inbox:"):
         raise ImproperlyConfigured(
             "SMS_URL must be twilio://SID:TOKEN@HOST/?from=NUMBER (or inbox: locally, or empty)."
         )
-
-# Any other gateway's own variables begin with its name; it reads them itself, strictly, before its first use.
-GATEWAY_VARIABLES = gateway_variables(os.environ)
 
 LOGGING_CONFIG = None
 logs.configure(level=logging.INFO, stream=sys.stderr)

@@ -39,6 +39,7 @@ WRITING: Final = {
 DOORS: Final = (
     "api", "serializers", "views", "forms", "admin", "tasks", "urls", "page_urls", "apps",
     "authentication", "backends", "signed_in", "callbacks", "page_sessions", "device_cookies", "site_admin",
+    "staff_factor", "admin_app",
 )  # fmt: skip
 # Every row lock of the house, and what puts it in order.
 ROW_LOCKS: Final = {
