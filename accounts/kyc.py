@@ -72,9 +72,11 @@ def submit(
     :param document: one of `KycSubmission.Document`.
     :param number: as typed; blanks and dashes mean nothing.
     :param image: the file's bytes, judged by nothing else.
-    :raises Refusal: `invalid`; `kyc_pending`: one is being looked at; `kyc_complete`: the level is FULL.
+    :raises Refusal: `invalid`; `kyc_pending`: one is being looked at; `kyc_complete`: the level is FULL; `blocked`: the
+        account was closed or blocked this moment.
     """
-    _require_may_submit(user)
+    # Before any work is done; under the person's lock once more.
+    _require_may_submit(User.objects.get(pk=user.pk))
     full_name, address = clean_full_name(full_name), _read_address(address)
     _require_adult(born, now)
     number = read_number(document=document, number=number)
@@ -83,6 +85,8 @@ def submit(
     name = kyc_images.keep(drawn=drawn)
     try:
         with transaction.atomic():
+            # Whoever closes the account at this moment comes before, and this is refused, or after, and it is erased.
+            _require_may_submit(User.objects.select_for_update(no_key=True).get(pk=user.pk))
             submission = KycSubmission.objects.create(
                 user=user,
                 full_name=full_name,
@@ -98,10 +102,9 @@ def submit(
                 submitted_at=now,
             )
             audit.record("kyc.submitted", now=now, actor=user, subject=user, object=submission.public_id)
-    except IntegrityError as error:
+    except Refusal:
         kyc_images.erase(name=name)
-        # Another request of theirs was first.
-        raise Refusal("kyc_pending") from error
+        raise
     _hand_over(submission)
     return submission
 
@@ -115,17 +118,31 @@ def decide(*, submission: KycSubmission, by: User, approve: bool, reason: str, n
     :raises Refusal: `permission_denied`; `invalid` (no reason; the document is another person's); `kyc_over`: decided
         before.
     """
-    if not may_decide(submission=submission, by=by):
-        audit.record(
-            "kyc.decided",
-            now=now,
-            actor=by,
-            subject=submission.user,
-            object=submission.public_id,
-            refused="permission_denied",
-        )
-        raise Refusal("permission_denied")
+    _require_may_decide(submission, by, now, kind="kyc.decided")
     return _decide(submission, by=by, approve=approve, reason=reason, now=now)
+
+
+def take_back(*, submission: KycSubmission, by: User, reason: str, now: datetime) -> list[int]:
+    """
+    An approval does not hold any more: the document was forged, or is another's. The person's level is MINIMUM at once,
+    and with it their limits; they may submit again.
+
+    :param reason: the person reads it.
+    :returns: ids of the messages that tell them.
+    :raises Refusal: `permission_denied`; `invalid`: no reason; `kyc_over`: it is not approved.
+    """
+    _require_may_decide(submission, by, now, kind="kyc.taken_back")
+    reason = read_reason(reason, longest=LONGEST_REASON)
+    with transaction.atomic():
+        person = User.objects.select_for_update(no_key=True).get(pk=submission.user_id)
+        taken = KycSubmission.objects.filter(pk=submission.pk, status=KycSubmission.Status.APPROVED).update(
+            status=KycSubmission.Status.REFUSED, decided_by=by, decided_at=now, reason=reason
+        )
+        if not taken:
+            raise Refusal("kyc_over")
+        User.objects.filter(pk=person.pk).update(kyc_level=User.KycLevel.MINIMUM)
+        audit.record("kyc.taken_back", now=now, actor=by, subject=person, object=submission.public_id, reason=reason)
+        return notify(user=person, kind="kyc_decided", now=now, decision="taken back", reason=reason)
 
 
 def decide_as_provider(*, provider: str, reference: str, approve: bool, reason: str, now: datetime) -> list[int]:
@@ -159,11 +176,22 @@ def kyc_of(*, user: User) -> KycStanding:
 
 
 def _require_may_submit(user: User) -> None:
-    """Before any work is done; the constraint judges once more."""
-    if User.objects.filter(pk=user.pk, kyc_level=User.KycLevel.FULL).exists():
+    """As their row stands now."""
+    if user.status != User.Status.ACTIVE:
+        raise Refusal("blocked")
+    if user.kyc_level == User.KycLevel.FULL:
         raise Refusal("kyc_complete")
     if KycSubmission.objects.filter(user=user, status=_PENDING).exists():
         raise Refusal("kyc_pending")
+
+
+def _require_may_decide(submission: KycSubmission, by: User, now: datetime, *, kind: str) -> None:
+    """Whoever tried is on record, outside of anything that is rolled back."""
+    if may_decide(submission=submission, by=by):
+        return
+    refused = "permission_denied"
+    audit.record(kind, now=now, actor=by, subject=submission.user, object=submission.public_id, refused=refused)
+    raise Refusal(refused)
 
 
 def _hand_over(submission: KycSubmission) -> None:
@@ -177,6 +205,8 @@ def _decide(submission: KycSubmission, *, by: User | None, approve: bool, reason
     kind = "kyc.approved" if approve else "kyc.refused"
     try:
         with transaction.atomic():
+            # The person first, as whoever closes their account locks them.
+            person = User.objects.select_for_update(no_key=True).get(pk=submission.user_id)
             # Whoever is first decides.
             decided = KycSubmission.objects.filter(pk=submission.pk, status=_PENDING).update(
                 status=KycSubmission.Status.APPROVED if approve else KycSubmission.Status.REFUSED,
@@ -187,18 +217,18 @@ def _decide(submission: KycSubmission, *, by: User | None, approve: bool, reason
             if not decided:
                 raise Refusal("kyc_over")
             if approve:
-                User.objects.filter(pk=submission.user_id).update(kyc_level=User.KycLevel.FULL)
+                User.objects.filter(pk=person.pk).update(kyc_level=User.KycLevel.FULL)
             audit.record(
                 kind,
                 now=now,
                 actor=by,
-                subject=submission.user,
+                subject=person,
                 object=submission.public_id,
                 reason=reason,
                 provider=submission.provider,
             )
             decision = "approved" if approve else "refused"
-            return notify(user=submission.user, kind="kyc_decided", now=now, decision=decision, reason=reason)
+            return notify(user=person, kind="kyc_decided", now=now, decision=decision, reason=reason)
     except IntegrityError as error:
         if _ONE_PERSON not in str(error):
             raise

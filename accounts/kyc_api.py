@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from accounts.kyc import kyc_of, submit
 from accounts.models import KycSubmission, User
 from wallet_project.kernel.fields import Text, UtcTime
+from wallet_project.kernel.rate_limits import SAFE_METHODS
 from wallet_project.kernel.schema import BODY_PROBLEMS, TOKEN_PROBLEMS, problems
 from wallet_project.kernel.uploads import FormParser
 
@@ -57,6 +58,11 @@ class KycAnswer(serializers.Serializer[Any]):
 
 class MyKycView(APIView):
     parser_classes = (FormParser,)
+
+    @property
+    def throttle_scope(self) -> str:
+        """Only what is sent costs anything."""
+        return "read" if self.request.method in SAFE_METHODS else "documents"
 
     @extend_schema(operation_id="me_kyc", responses={200: KycAnswer, **problems(*TOKEN_PROBLEMS)}, tags=["Identity"])
     def get(self, request: Request) -> Response:

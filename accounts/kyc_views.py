@@ -11,9 +11,11 @@ from accounts.kyc import kyc_of, submit
 from accounts.kyc_forms import KycForm
 from accounts.signed_in import SignedInRequest, signed_in
 from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.page_limits import counted_as
 from wallet_project.kernel.redirects import see_other
 
 
+@counted_as("documents")
 @sensitive_post_parameters()
 @signed_in
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -10,7 +10,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
-from accounts.kyc import PERMISSION, decide, may_decide
+from accounts.forms import ReasonForm
+from accounts.kyc import PERMISSION, decide, may_decide, take_back
 from accounts.kyc_forms import DecisionForm
 from accounts.kyc_records import open_image, open_submission
 from accounts.models import KycSubmission, User
@@ -77,6 +78,7 @@ class KycSubmissionAdmin(FoundByNameAdmin):
         return [
             path("<int:pk>/image/", view(self.image), name="accounts_kycsubmission_image"),
             path("<int:pk>/decide/", view(self.decide), name="accounts_kycsubmission_decide"),
+            path("<int:pk>/take-back/", view(self.take_back), name="accounts_kycsubmission_take_back"),
             *super().get_urls(),
         ]
 
@@ -88,8 +90,10 @@ class KycSubmissionAdmin(FoundByNameAdmin):
         context = dict(extra_context or {})
         if submission is not None and by.has_perm(PERMISSION) and self.has_view_permission(request):
             context["opened"] = open_submission(submission=submission, by=by, now=timezone.now())
-            if submission.status == KycSubmission.Status.PENDING and may_decide(submission=submission, by=by):
-                context["decision"] = DecisionForm()
+            if may_decide(submission=submission, by=by):
+                if submission.status == KycSubmission.Status.PENDING:
+                    context["decision"] = DecisionForm()
+                context["may_take_back"] = submission.status == KycSubmission.Status.APPROVED
         return super().change_view(request, object_id, form_url, context)
 
     def image(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -129,6 +133,24 @@ class KycSubmissionAdmin(FoundByNameAdmin):
                 return HttpResponseRedirect(reverse("admin:accounts_kycsubmission_changelist"))
         context = {**self.admin_site.each_context(request), "opts": self.opts, "original": submission, "decision": form}
         return TemplateResponse(request, "admin/accounts/kycsubmission/decide.html", context)
+
+    def take_back(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """An approval that was a mistake: asked for the reason first."""
+        submission = self._submission(request, pk)
+        form = ReasonForm(request.POST or None)
+        if form.is_valid():
+            reason = form.cleaned_data["reason"]
+            try:
+                told = take_back(submission=submission, by=cast(User, request.user), reason=reason, now=timezone.now())
+            except Refusal as refusal:
+                form.add_error(None, refusal.detail)
+            else:
+                wake_sender(told)
+                self.log_change(request, submission, f"taken back: {reason}")
+                messages.success(request, f"The approval of {submission.public_id} is taken back.")
+                return HttpResponseRedirect(reverse("admin:accounts_kycsubmission_change", args=[pk]))
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "original": submission, "form": form}
+        return TemplateResponse(request, "admin/accounts/kycsubmission/take_back.html", context)
 
     def _submission(self, request: HttpRequest, pk: int) -> KycSubmission:
         if not (cast(User, request.user).has_perm(PERMISSION) and self.has_view_permission(request)):

@@ -190,6 +190,9 @@ ADMIN: Final[Mapping[str, Access]] = {
     "admin/accounts/kycsubmission/<int:pk>/decide/": Access(
         GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="kycsubmission"
     ),
+    "admin/accounts/kycsubmission/<int:pk>/take-back/": Access(
+        GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="kycsubmission"
+    ),
     "admin/wallets/wallet/<int:pk>/status/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="wallet_pk"),
     "admin/payments/gatewayorder/<int:pk>/refund/": Access(GET=only(*_LEADS), POST=only(*_LEADS), pk="gatewayorder"),
     "admin/payments/case/<int:pk>/resolve/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="case"),

@@ -61,6 +61,8 @@ ROUTE_CLASSES: Final[Mapping[str, RouteClass]] = {
     "read": RouteClass(By.PERSON),
     # It reveals names.
     "payee": RouteClass(By.PERSON),
+    # Each one draws a picture of up to 25 million pixels.
+    "documents": RouteClass(By.PERSON),
     "public": RouteClass(By.ADDRESS),
     "register": RouteClass(By.ADDRESS, guards=True),
     "codes": RouteClass(By.ADDRESS, guards=True),
@@ -77,6 +79,7 @@ PRODUCTION: Final[Quotas] = {
     "money": (60, 60),
     "read": (600, 60),
     "payee": (30, 60),
+    "documents": (10, 3600),
     "public": (600, 60),
     "register": (10, 3600),
     "codes": (120, 3600),
@@ -93,6 +96,7 @@ LOCAL: Final[Quotas] = {
     "money": (6000, 60),
     "read": (60_000, 60),
     "payee": (600, 60),
+    "documents": (600, 3600),
     "public": (60_000, 60),
     "register": (1000, 3600),
     "codes": (12_000, 3600),

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from accounts.kyc_records import reseal_submissions
 from accounts.totp import reseal_secrets
 from payments.bank_accounts import reseal_numbers
 
@@ -12,4 +13,5 @@ class Command(BaseCommand):
     help = "Encrypt what is sealed under the first key of DATA_KEYS, so that the keys after it may go."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        self.stdout.write(f"sealed anew: {reseal_numbers() + reseal_secrets()}")
+        changed = reseal_numbers() + reseal_secrets() + reseal_submissions()
+        self.stdout.write(f"sealed anew: {changed}")
