@@ -19,7 +19,7 @@ from marshmallow.validate import Range
 from psycopg import IsolationLevel
 
 from wallet_project.kernel import browser_policy, logs
-from wallet_project.kernel.environment import env, gateway_variables, key_bytes
+from wallet_project.kernel.environment import checkouts_of, env, gateway_variables, key_bytes
 from wallet_project.kernel.rate_limits import LOCAL, PRODUCTION
 from wallet_project.schedule import beat_schedule
 
@@ -175,10 +175,11 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "wallet_project.kernel.middleware.RequestContextMiddleware",
-    "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "wallet_project.kernel.page_headers.PageHeadersMiddleware",
+    "wallet_project.kernel.middleware.ProblemMiddleware",
+    "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -364,7 +365,6 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = max(LARGER_BODIES.values())
 
 # Lax: whoever comes back from the gateway's checkout must find themselves still signed in.
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = not IS_LOCAL
 SESSION_COOKIE_NAME = "session" if IS_LOCAL else "__Host-session"
 SESSION_COOKIE_AGE = 60 * 60 * 12
@@ -385,13 +385,9 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 if not IS_LOCAL:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = browser_policy.content_security_policy(
-    checkouts=[
-        RAZORPAY_CHECKOUT_URL,
-        *(address for name, address in GATEWAY_VARIABLES.items() if name.endswith("_CHECKOUT_URL")),
-    ]
+    checkouts=[RAZORPAY_CHECKOUT_URL, *checkouts_of(GATEWAY_VARIABLES)]
 )
 PERMISSIONS_POLICY = browser_policy.PERMISSIONS
 

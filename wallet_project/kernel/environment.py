@@ -121,5 +121,10 @@ def gateway_variables(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name.startswith(prefixes)}
 
 
+def checkouts_of(variables: Mapping[str, str]) -> list[str]:
+    """Where the gateways' own pages are, by variables such as PROVIDER_CHECKOUT_URL."""
+    return [value for name, value in variables.items() if name.endswith("_CHECKOUT_URL")]
+
+
 def _gateway_files() -> set[str]:
     return {path.stem for path in _GATEWAYS.glob("[a-z]*.py")} - _SHARED

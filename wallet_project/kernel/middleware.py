@@ -25,7 +25,7 @@ _CODES_OF_PAGES: Final = {400: "invalid", 404: "not_found", 405: "method_not_all
 
 
 class RequestContextMiddleware:
-    """First in, last out: request id, size limit, access log, and a problem for an API's 500."""
+    """First in, last out: request id, size limit and access log."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -37,11 +37,7 @@ class RequestContextMiddleware:
         structlog.contextvars.bind_contextvars(request_id=chosen)
         started = time.perf_counter()
         try:
-            # Django bounds fields, not files: a page's multipart body would be read whatever its size.
-            too_large = not _is_for_programs(request) and _length_of(request) > most_bytes_for(request.path)
-            response = _too_large_page() if too_large else self.get_response(request)
-            if _is_for_programs(request):
-                response = _for_programs(response)
+            response = self.get_response(request)
             _drain(request)
             response["X-Request-ID"] = chosen
             log.info(
@@ -55,6 +51,25 @@ class RequestContextMiddleware:
         finally:
             request_id.reset(token)
             client.reset(at_other_end)
+
+    def process_view(self, request: HttpRequest, *_view: object) -> HttpResponse | None:
+        """
+        Django bounds fields, not files: looking for its forgery token, it would read a page's multipart body whatever
+        its size.
+        """
+        too_large = not _is_for_programs(request) and _length_of(request) > most_bytes_for(request.path)
+        return _too_large_page() if too_large else None
+
+
+class ProblemMiddleware:
+    """Problems for an API's crashes, and for what Django answers there with a page. Around whatever answers so."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        return _for_programs(response) if _is_for_programs(request) else response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not _is_for_programs(request):
