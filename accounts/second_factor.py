@@ -72,17 +72,10 @@ def check(*, user: User, code: str, now: datetime) -> None:
     judgement.require("otp_invalid")
 
 
-def check_totp(*, user: User, code: str, now: datetime) -> None:
-    """
-    As `check`, for an authenticator app's code alone.
-
-    :raises Refusal: `otp_invalid`, `too_many_tries`.
-    :raises RuntimeError: inside a transaction.
-    """
-    with transaction.atomic(durable=True):
-        devices = TotpDevice.objects.filter(user=user, confirmed=True).select_for_update(no_key=True)
-        judgement = judge(user=user, devices=devices, code=code, now=now)
-    judgement.require("otp_invalid")
+def judge_totp(*, user: User, code: str, now: datetime) -> Judgement:
+    """As `judge`, by the person's authenticator app alone. The caller commits it, whatever the answer is."""
+    devices = TotpDevice.objects.filter(user=user, confirmed=True).select_for_update(no_key=True)
+    return judge(user=user, devices=devices, code=code, now=now)
 
 
 def judge(*, user: User, devices: Iterable[Device], code: str, now: datetime) -> Judgement:

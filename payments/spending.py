@@ -2,7 +2,8 @@
 What a wallet has spent, as its limits and the step-up see it: read in one statement, written with the movement.
 
 Under the wallet's lock nobody else writes its rows, so the last row of each kind is the truth. See `models.Spending`
-for the totals that each row carries.
+for the totals that each row carries. Limits count by wallet; the step-up counts by person, from all of one's wallets to
+all of another's (`hold_other_wallets`).
 """
 
 from dataclasses import dataclass
@@ -15,18 +16,21 @@ from django.conf import settings
 
 from ledger.movements import Movement
 from payments.models import Spending
-from wallet_project.kernel.database import read_prepared, write_prepared
+from wallet_project.kernel.database import POSTING, read_prepared, require_transaction, write_prepared
+from wallets.models import Wallet
 
 LOOKING_BACK: Final = timedelta(hours=24)
 
-# Each part is the last row of an index.
+# Each part is the last row of an index; of payers and payees with several wallets, one for each pair.
 _STANDING: Final = """
 SELECT u.kyc_level,
     rule.per_transaction, rule.per_day, rule.per_month,
     own.per_transaction, own.per_day, own.per_month,
     last.day, last.day_total, last.month_total,
-    paid.payee_total, older.payee_total,
-    room.most
+    paid.ever, paid.older, paid.here,
+    room.most,
+    EXISTS (SELECT 1 FROM wallets_wallet o WHERE o.owner_id = w.owner_id AND o.id <> w.id),
+    EXISTS (SELECT FROM accounts_addresschange c WHERE c.user_id = u.id AND c.held_until > %(now)s)
 FROM wallets_wallet w
 JOIN accounts_user u ON u.id = w.owner_id
 LEFT JOIN LATERAL (
@@ -36,7 +40,8 @@ LEFT JOIN LATERAL (
 ) rule ON true
 LEFT JOIN LATERAL (
     SELECT * FROM payments_ownlimit o
-    WHERE o.user_id = u.id AND o.type = %(type)s AND o.dropped_at IS NULL AND o.since <= %(now)s
+    WHERE o.user_id = u.id AND o.type = %(type)s AND o.dropped_at IS NULL
+        AND (o.since <= %(now)s OR o.since = o.asked_at)
     ORDER BY o.since DESC, o.id DESC LIMIT 1
 ) own ON true
 LEFT JOIN LATERAL (
@@ -45,15 +50,22 @@ LEFT JOIN LATERAL (
     ORDER BY s.id DESC LIMIT 1
 ) last ON true
 LEFT JOIN LATERAL (
-    SELECT s.payee_total FROM payments_spending s
-    WHERE s.wallet_id = w.id AND s.{payee} = %(payee)s
-    ORDER BY s.created_at DESC, s.id DESC LIMIT 1
+    SELECT sum(last.payee_total) AS ever, sum(older.payee_total) AS older,
+        sum(last.payee_total) FILTER (WHERE mine.id = w.id AND theirs.id = %(payee)s) AS here
+    FROM wallets_wallet mine
+    CROSS JOIN ({payees}) theirs
+    CROSS JOIN LATERAL (
+        SELECT s.payee_total FROM payments_spending s
+        WHERE s.wallet_id = mine.id AND s.{column} = theirs.id
+        ORDER BY s.created_at DESC, s.id DESC LIMIT 1
+    ) last
+    LEFT JOIN LATERAL (
+        SELECT s.payee_total FROM payments_spending s
+        WHERE s.wallet_id = mine.id AND s.{column} = theirs.id AND s.created_at <= %(since)s
+        ORDER BY s.created_at DESC, s.id DESC LIMIT 1
+    ) older ON true
+    WHERE mine.owner_id = w.owner_id
 ) paid ON true
-LEFT JOIN LATERAL (
-    SELECT s.payee_total FROM payments_spending s
-    WHERE s.wallet_id = w.id AND s.{payee} = %(payee)s AND s.created_at <= %(since)s
-    ORDER BY s.created_at DESC, s.id DESC LIMIT 1
-) older ON true
 LEFT JOIN LATERAL (
     SELECT h.most FROM wallets_wallet p
     JOIN accounts_user pu ON pu.id = p.owner_id
@@ -66,6 +78,13 @@ LEFT JOIN LATERAL (
 ) room ON true
 WHERE w.id = %(wallet)s
 """
+# All wallets of whoever the money goes to are one payee: a person's own, their shop's, one that was closed.
+_TO_WALLET: Final = _STANDING.format(
+    column="payee_wallet_id",
+    payees="SELECT p.id FROM wallets_wallet named JOIN wallets_wallet p ON p.owner_id = named.owner_id "
+    "WHERE named.id = %(payee)s",
+)
+_TO_BANK: Final = _STANDING.format(column="bank_account_id", payees="SELECT %(payee)s::bigint AS id")
 _NOTE: Final = """
 INSERT INTO payments_spending (
     wallet_id, transaction_id, type, amount, payee_wallet_id, bank_account_id, stepped_up,
@@ -91,9 +110,12 @@ class Standing:
     A wallet before a movement. Amounts are Decimals of its currency; None where there is no such limit.
 
     :ivar day: the wallet's own day, `day_total` and `month_total` what was spent of this type in it and in its month.
-    :ivar payee_total: without step-up, ever; None for a payee who was never paid.
-    :ivar payee_lately: without step-up, within 24 hours.
+    :ivar payee_total: what went from this wallet to this very wallet or account without step-up, ever.
+    :ivar is_new_payee: whether this person never paid that one, from and to whichever wallet.
+    :ivar payee_lately: what did without step-up, within 24 hours.
     :ivar most_held: what the credited wallet may hold.
+    :ivar has_other_wallets: whether the owner pays from others too.
+    :ivar asks_support: an address of the owner's changed lately (`accounts.address_changes.is_recent`).
     """
 
     per_transaction: Decimal | None
@@ -102,9 +124,12 @@ class Standing:
     day: date
     day_total: Decimal
     month_total: Decimal
-    payee_total: Decimal | None
+    payee_total: Decimal
+    is_new_payee: bool
     payee_lately: Decimal
     most_held: Decimal | None
+    has_other_wallets: bool
+    asks_support: bool
 
 
 def read_standing(*, wallet: int, movement_type: str, payee: Payee, credited: int | None, now: datetime) -> Standing:
@@ -112,7 +137,7 @@ def read_standing(*, wallet: int, movement_type: str, payee: Payee, credited: in
     :param wallet: whose spending counts; `credited`: the wallet that gets the money.
     :param now: under the locks, the database's clock.
     """
-    column, value = ("bank_account_id", payee.bank_account) if payee.bank_account else ("payee_wallet_id", payee.wallet)
+    statement, value = (_TO_BANK, payee.bank_account) if payee.bank_account else (_TO_WALLET, payee.wallet)
     parameters = {
         "wallet": wallet,
         "type": movement_type,
@@ -121,24 +146,34 @@ def read_standing(*, wallet: int, movement_type: str, payee: Payee, credited: in
         "now": now,
         "since": now - LOOKING_BACK,
     }
-    (row,) = read_prepared(_STANDING.format(payee=column), parameters)
+    (row,) = read_prepared(statement, parameters)
     own = [_lower(operators, persons) for operators, persons in zip(row[1:4], row[4:7], strict=True)]
-    day = day_of(now)
-    last_day, day_total, month_total = row[7:10]
-    same_day = last_day == day
-    same_month = last_day is not None and (last_day.year, last_day.month) == (day.year, day.month)
-    paid, older = row[10:12]
+    day, day_total, month_total = _totals_on(day_of(now), *row[7:10])
+    ever, older, here = row[10:13]
     return Standing(
         per_transaction=own[0],
         per_day=own[1],
         per_month=own[2],
         day=day,
-        day_total=day_total if same_day else Decimal(0),
-        month_total=month_total if same_month else Decimal(0),
-        payee_total=paid,
-        payee_lately=(paid or Decimal(0)) - (older or Decimal(0)),
-        most_held=row[12],
+        day_total=day_total,
+        month_total=month_total,
+        payee_total=here or Decimal(0),
+        is_new_payee=ever is None,
+        payee_lately=(ever or Decimal(0)) - (older or Decimal(0)),
+        most_held=row[13],
+        has_other_wallets=row[14],
+        asks_support=row[15],
     )
+
+
+def hold_other_wallets(*, wallet: int) -> None:
+    """
+    Lock what else the owner of this wallet has. It is locked itself, and whoever pays from one changes that one: so of
+    two payments of one person's at once, from two wallets, the second starts anew and sees the first (40001).
+    """
+    require_transaction(POSTING)
+    others = Wallet.objects.filter(owner__wallets=wallet).exclude(pk=wallet)
+    list(others.order_by("pk").select_for_update(of=("self",), no_key=True).values_list("pk"))
 
 
 def note_spending(
@@ -165,7 +200,7 @@ def note_spending(
             "day": standing.day,
             "day_total": standing.day_total + movement.amount,
             "month_total": standing.month_total + movement.amount,
-            "payee_total": (standing.payee_total or Decimal(0)) + (Decimal(0) if stepped_up else movement.amount),
+            "payee_total": standing.payee_total + (Decimal(0) if stepped_up else movement.amount),
             "now": now,
         },
     )
@@ -179,11 +214,9 @@ def give_spending_back(*, transaction: int, now: datetime) -> None:
     rows = list(Spending.objects.filter(transaction=transaction))
     if len(rows) != 1:
         return
-    spent, day = rows[0], day_of(now)
+    spent = rows[0]
     last = Spending.objects.filter(wallet=spent.wallet_id, type=spent.type).order_by("-pk").first() or spent
-    in_month = (last.day.year, last.day.month) == (day.year, day.month)
-    day_total = last.day_total if last.day == day else Decimal(0)
-    month_total = last.month_total if in_month else Decimal(0)
+    day, day_total, month_total = _totals_on(day_of(now), last.day, last.day_total, last.month_total)
     if spent.day == day:
         day_total -= spent.amount
     if (spent.day.year, spent.day.month) == (day.year, day.month):
@@ -203,6 +236,20 @@ def give_spending_back(*, transaction: int, now: datetime) -> None:
 def day_of(moment: datetime) -> date:
     """The wallet's own day (a setting; Asia/Kolkata's)."""
     return moment.astimezone(ZoneInfo(settings.TIME_ZONE)).date()
+
+
+def _totals_on(
+    today: date, last_day: date | None, day_total: Decimal | None, month_total: Decimal | None
+) -> tuple[date, Decimal, Decimal]:
+    """The day that counts, and what the last row says of it and of its month. No clock that goes behind begins anew."""
+    day = max(today, last_day or today)
+    same_month = last_day is not None and (last_day.year, last_day.month) == (day.year, day.month)
+    nothing = Decimal(0)
+    return (
+        day,
+        (day_total or nothing) if last_day == day else nothing,
+        (month_total or nothing) if same_month else nothing,
+    )
 
 
 def _lower(operators: Decimal | None, persons: Decimal | None) -> Decimal | None:

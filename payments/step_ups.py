@@ -2,8 +2,9 @@
 Step-up: before a payment that would hurt, its payer shows once more who they are.
 
 A challenge belongs to one person and one request (its key, payee, amount: all that its fingerprint says), works once,
-dies after five wrong codes, and expires. Wrong codes are counted before they are judged and committed by themselves;
-what spends the challenge is the posting itself, so that it lives and dies with the money.
+dies after five wrong codes, and expires. A code is judged, and a wrong one counted, in a transaction of its own that is
+committed whatever comes of the payment; what spends the challenge is the posting itself, so that it lives and dies with
+the money.
 """
 
 import hmac
@@ -24,6 +25,7 @@ from accounts.verification import code_matches, request_message
 from ledger.movements import Key, Movement
 from payments.models import StepUp
 from payments.spending import Payee, Standing
+from wallet_project.kernel.database import require_transaction
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id
 from wallet_project.kernel.money import Money
@@ -33,8 +35,11 @@ LIFETIME: Final = timedelta(minutes=10)
 MOST_FAILURES: Final = 5
 # Over all challenges of a person: else each new one would bring five fresh guesses.
 WRONG_CODES: Final = tries.Limit(AddressTries.Kind.STEP_UP, most=20, window=timedelta(hours=1))
-# Whoever asks again sooner gets the same challenge, and no second message.
+# Whoever asks again sooner gets no second message; and no challenge that would be over before one can be read.
 ANOTHER_MESSAGE_AFTER: Final = timedelta(seconds=60)
+# What was never spent is of no use to anybody a day later.
+KEPT_UNSPENT: Final = timedelta(days=1)
+MOST_FORGOTTEN_AT_ONCE: Final = 10_000
 _TOO_MANY_MESSAGES_SECONDS: Final = 600
 
 
@@ -60,6 +65,7 @@ class StepUpRequired(Refusal):
         self.messages = messages
 
 
+_CHANNELS: Final = {Channel.EMAIL: StepUp.Channel.EMAIL, Channel.PHONE: StepUp.Channel.SMS}
 _ASKING: Final = {
     StepUp.Channel.TOTP: "Confirm this payment with the code that your authenticator app shows.",
     StepUp.Channel.EMAIL: "Confirm this payment with the code that we sent you by e-mail.",
@@ -72,7 +78,7 @@ def is_needed(*, movement: Movement, payee: Payee, standing: Standing) -> bool:
     From an amount on; from a lower one to a payee never paid before; for a first withdrawal to an account; and when
     what went to one payee within 24 hours without a step-up would pass a sum, so that many small payments are no dodge.
     """
-    amount, is_new = movement.amount, standing.payee_total is None
+    amount, is_new = movement.amount, standing.is_new_payee
     if movement.type == "ADD":
         return False
     return (
@@ -87,72 +93,81 @@ def challenge(*, user: User, key: Key, payee_name: str, amount: Movement, now: d
     """
     What to answer a request that needs a step-up: a challenge for it, and a code on its way.
 
-    Asked again within a minute it is the same challenge. Nothing of the request is kept.
+    Asked again it is the same challenge as long as that lives; and after a minute another code, which replaces the one
+    before. Nothing of the request is kept.
 
     :raises Refusal: `too_many_requests`: this person was sent too many codes.
     """
     binding = _binding(key)
-    recent = StepUp.objects.filter(
+    has_app = TotpDevice.objects.filter(user=user, confirmed=True).exists()
+    address = None if has_app else _address_of(user)
+    channel = StepUp.Channel.TOTP if address is None else _CHANNELS[address.channel]
+    alive = StepUp.objects.filter(
         user=user,
         binding=binding,
+        channel=channel,
         spent_at=None,
         failures__lt=MOST_FAILURES,
-        created_at__gt=now - ANOTHER_MESSAGE_AFTER,
+        expires_at__gt=now + ANOTHER_MESSAGE_AFTER,
     )
     with transaction.atomic():
         # One after another, so that equal requests at once bring one message.
         User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
-        known = recent.order_by("-pk").first()
-        if known is not None:
+        known = alive.order_by("-pk").first()
+        if known is not None and (address is None or _was_told_lately(known, now)):
             return StepUpRequired(known, [])
-        made = StepUp(user=user, binding=binding, created_at=now, expires_at=now + LIFETIME)
         messages: list[int] = []
-        if TotpDevice.objects.filter(user=user, confirmed=True).exists():
-            made.channel = StepUp.Channel.TOTP
-        else:
-            address = _address_of(user)
-            made.channel = StepUp.Channel.EMAIL if address.channel == Channel.EMAIL else StepUp.Channel.SMS
+        if address is not None:
+            details = {"payee": payee_name, "amount": Money(amount.amount, amount.currency).spelled}
             messages = request_message(
-                user=user,
-                address=address,
-                purpose=Verification.Purpose.STEP_UP,
-                details={"payee": payee_name, "amount": Money(amount.amount, amount.currency).spelled},
-                now=now,
+                user=user, address=address, purpose=Verification.Purpose.STEP_UP, details=details, now=now
             )
             if not messages:
+                if known is not None:
+                    return StepUpRequired(known, [])
                 raise Refusal(
                     "too_many_requests",
                     "Too many codes were sent to you. Wait a while.",
                     retry_after_seconds=_TOO_MANY_MESSAGES_SECONDS,
                 )
-            made.verification_id = messages[0]
-        made.save(force_insert=True)
-    return StepUpRequired(made, messages)
+        asked = known or StepUp(user=user, binding=binding, channel=channel, created_at=now, expires_at=now + LIFETIME)
+        asked.verification_id = messages[0] if messages else None
+        if known is None:
+            asked.save(force_insert=True)
+        else:
+            asked.save(update_fields=["verification_id"])
+    return StepUpRequired(asked, messages)
 
 
 def prove(*, user: User, answer: str, key: Key, now: datetime) -> int:
     """
     Judge `<challenge>:<code>` for this request.
 
+    The same code again for the same challenge is right again, so that a request which has to be sent twice is, and one
+    that was answered already is answered alike.
+
     :returns: the challenge (its primary key), to be spent in the posting.
     :raises Refusal: `step_up_invalid` (wrong, expired, spent, another's, or for another request), `too_many_tries`.
+    :raises RuntimeError: inside a transaction, whose rollback would give the try back.
     """
     name, _, code = answer.strip().partition(":")
     uuid = parse_public_id(StepUp.PREFIX, name)
     code = "".join(code.split())
     if uuid is None or not code:
         raise Refusal("step_up_invalid")
-    found = _count_try(user, uuid, _binding(key), now)
-    if found is None:
-        record("step_up", now=now, actor=user, subject=user, refused="step_up_invalid", object=name)
+    with transaction.atomic(durable=True):
+        # First, so that one person's codes are judged one after another.
+        wait = tries.spend(limit=WRONG_CODES, address=user.public_id, now=now)
+        proven = _judge(user, uuid, _binding(key), code, now, may_guess=wait is None)
+        if proven is None:
+            record("step_up", now=now, actor=user, subject=user, refused="step_up_invalid", object=name)
+        else:
+            tries.give_back(kind=WRONG_CODES.kind, address=user.public_id)
+    if proven is None:
+        if wait is not None:
+            raise Refusal("too_many_tries", "Too many wrong codes. Wait a while.", retry_after_seconds=wait)
         raise Refusal("step_up_invalid")
-    if not (_is_proven(found.pk, code) or _is_right(user, found, code, now) or _is_proven(found.pk, code)):
-        record("step_up", now=now, actor=user, subject=user, refused="step_up_invalid", object=name)
-        raise Refusal("step_up_invalid")
-    with transaction.atomic():
-        StepUp.objects.filter(pk=found.pk).update(proven_digest=_digest(found.pk, code), failures=F("failures") - 1)
-        tries.forget(kind=AddressTries.Kind.STEP_UP, address=user.public_id)
-    return found.pk
+    return proven
 
 
 def spend(*, challenge: int, transaction: int, now: datetime | None) -> None:
@@ -166,43 +181,46 @@ def spend(*, challenge: int, transaction: int, now: datetime | None) -> None:
         raise Refusal("step_up_invalid")
 
 
-def _count_try(user: User, uuid: UUID, binding: bytes, now: datetime) -> StepUp | None:
+def forget_unspent(*, now: datetime) -> int:
     """
-    Count a wrong code before it is judged, and commit that; a right one is taken back.
+    Delete challenges that nobody answered. Spent ones stay with their payment.
 
-    :returns: the challenge, if it may be judged at all.
+    :returns: how many.
     """
-    with transaction.atomic(durable=True):
-        wait = tries.spend(limit=WRONG_CODES, address=user.public_id, now=now)
-        row = (
-            StepUp.objects.select_for_update(no_key=True)
-            .filter(uuid=uuid, user=user, binding=binding, spent_at=None, expires_at__gt=now)
-            .first()
-        )
-        judged = row is not None and wait is None and row.failures < MOST_FAILURES
-        if row is not None and judged:
-            StepUp.objects.filter(pk=row.pk).update(failures=F("failures") + 1)
-    if wait is not None:
-        raise Refusal("too_many_tries", "Too many wrong codes. Wait a while.", retry_after_seconds=wait)
-    return row if judged else None
+    over = StepUp.objects.filter(spent_at=None, expires_at__lt=now - KEPT_UNSPENT)
+    forgotten, _ = StepUp.objects.filter(pk__in=over.values("pk")[:MOST_FORGOTTEN_AT_ONCE]).delete()
+    return forgotten
 
 
-def _is_right(user: User, found: StepUp, code: str, now: datetime) -> bool:
-    if found.channel == StepUp.Channel.TOTP:
-        try:
-            second_factor.check_totp(user=user, code=code, now=now)
-        except Refusal as refusal:
-            if refusal.code != "otp_invalid":
-                raise
-            return False
-        return True
-    return found.verification_id is not None and code_matches(verification_id=found.verification_id, code=code, now=now)
+def _judge(user: User, uuid: UUID, binding: bytes, code: str, now: datetime, *, may_guess: bool) -> int | None:
+    """The challenge, if this is its code; a wrong one is counted."""
+    require_transaction("default")
+    row = StepUp.objects.select_for_update(no_key=True).filter(uuid=uuid, user=user, binding=binding).first()
+    if row is None:
+        return None
+    is_over = row.expires_at <= now or row.failures >= MOST_FAILURES
+    digest = _digest(row.pk, code)
+    if row.proven_digest is not None and hmac.compare_digest(bytes(row.proven_digest), digest):
+        # Of a spent one the payment has happened, and its key answers.
+        return row.pk if row.spent_at is not None or not is_over else None
+    if row.spent_at is not None or is_over or not may_guess:
+        return None
+    if _is_right(user, row, code, now):
+        StepUp.objects.filter(pk=row.pk).update(proven_digest=digest)
+        return row.pk
+    StepUp.objects.filter(pk=row.pk).update(failures=F("failures") + 1)
+    return None
 
 
-def _is_proven(pk: int, code: str) -> bool:
-    """The same code was right before, for a posting that did not come to its end."""
-    digest = StepUp.objects.values_list("proven_digest", flat=True).get(pk=pk)
-    return digest is not None and hmac.compare_digest(bytes(digest), _digest(pk, code))
+def _is_right(user: User, row: StepUp, code: str, now: datetime) -> bool:
+    if row.channel == StepUp.Channel.TOTP:
+        return second_factor.judge_totp(user=user, code=code, now=now).accepted is not None
+    return row.verification_id is not None and code_matches(verification_id=row.verification_id, code=code, now=now)
+
+
+def _was_told_lately(known: StepUp, now: datetime) -> bool:
+    messages = Verification.objects.filter(pk=known.verification_id)
+    return messages.filter(requested_at__gt=now - ANOTHER_MESSAGE_AFTER).exists()
 
 
 def _address_of(user: User) -> Address:

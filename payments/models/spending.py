@@ -13,8 +13,9 @@ class Spending(models.Model):
     the wallet's lock, and never changed.
 
     Each row carries the totals up to itself, so that a limit costs the reading of a last row and no sum: `day_total`
-    of this type and day, `month_total` of this type and month, and `payee_total`, the growing total of what went to
-    this payee without a step-up. What went there within 24 hours is the last one less the last that is older.
+    of this type and day, `month_total` of this type and month, and `payee_total`, the growing total of what went from
+    this wallet to this payee without a step-up. What went there within 24 hours is the last one less the last that is
+    older.
     """
 
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="+", db_index=False)

@@ -88,8 +88,8 @@ def test_a_right_code_a_moment_after_wrong_ones_is_taken_and_forgets_them() -> N
         at = now + timedelta(seconds=30 * steps)
         for _ in range(MOST - 1):
             with pytest.raises(Refusal, match="otp_invalid"):
-                second_factor.check_totp(user=asha, code="000", now=at)
-        second_factor.check_totp(user=asha, code=code_at(secret=secret, now=at), now=at)
+                second_factor.check(user=asha, code="000", now=at)
+        second_factor.check(user=asha, code=code_at(secret=secret, now=at), now=at)
         assert AddressTries.objects.get(kind="FACTOR", address=asha.public_id).count == 0
 
 
@@ -198,8 +198,8 @@ def test_secrets_are_sealed_anew_and_the_old_key_may_go() -> None:
     with override_settings(DATA_KEYS=[new, old]):
         call_command("reseal", stdout=StringIO())
     with override_settings(DATA_KEYS=[new]):
-        second_factor.check_totp(user=asha, code=code_of(secret), now=timezone.now())
+        second_factor.check(user=asha, code=code_of(secret), now=timezone.now())
     with pytest.raises(Unreadable):
-        second_factor.check_totp(user=asha, code=code_of(secret, steps=1), now=timezone.now())
+        second_factor.check(user=asha, code=code_of(secret, steps=1), now=timezone.now())
     with override_settings(DATA_KEYS=[old, new]):
         call_command("reseal", stdout=StringIO())
