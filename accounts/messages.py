@@ -52,6 +52,16 @@ NOTICES: Final[dict[str, tuple[str, str, str]]] = {
         "An address of your wallet was removed.",
         _IF_NOT_YOU,
     ),
+    "address_undone": (
+        "A change of your wallet's addresses was undone",
+        "Somebody followed the link in our message, and an address of your wallet is again what it was.",
+        "Every device was signed out. " + _IF_NOT_YOU,
+    ),
+    "hold_lifted": (
+        "Your wallet may make large payments again",
+        "After an address of your wallet was changed, support let large payments pass again.",
+        _ASK_SUPPORT,
+    ),
     "blocked": (
         "Your wallet account was blocked",
         "Your account was blocked, and every device was signed out. The money in your wallet stays yours.",
@@ -98,6 +108,16 @@ NOTICES: Final[dict[str, tuple[str, str, str]]] = {
         "Support believes that your second factor is lost. It is taken away once a day has passed.",
         "If it was not you, sign in with your second factor before then: that stops it. Then change your password.",
     ),
+    "lost_factor_refused": (
+        "Your wallet's second factor stays as it is",
+        "Support could not see that your second factor is lost, or that it was you who asked. Nothing was changed.",
+        _IF_NOT_YOU,
+    ),
+    "lost_factor_stopped": (
+        "Your wallet's second factor stays as it is",
+        "Somebody followed the link in our message, so your second factor is not taken away.",
+        "Whoever asked for it knows your password: if it was not you, change it at once.",
+    ),
 }
 # What a notice says of its details, in this order.
 _LABELS: Final[dict[str, str]] = {
@@ -128,8 +148,8 @@ def taken_message() -> Message:
     return Message(
         subject="Somebody tried to register with your address",
         text=(
-            "Somebody tried to open a wallet with this address, which already has one. If it was you, sign in "
-            "instead. If not, there is nothing to do: your wallet and your password are as they were."
+            "Somebody tried to open a wallet with this address, or to add it to theirs; it already has one. If it was "
+            "you, sign in instead. If not, there is nothing to do: your wallet and your password are as they were."
         ),
     )
 
@@ -170,6 +190,18 @@ def address_message(*, full_name: str, code: str) -> Message:
     )
 
 
+def own_address_message(*, details: Mapping[str, str], code: str) -> Message:
+    """To an address that is the person's: whoever is talked into reading the code out reads first what it is for."""
+    return Message(
+        subject="Your code to change an address of your wallet",
+        text=(
+            f"Somebody who knows your password asked for this: {plain(details['change'])}. To agree, use the code "
+            f"{code} within {_MINUTES} minutes. Never tell anybody this code: whoever asks for it wants your wallet. "
+            "If it was not you, change your password at once."
+        ),
+    )
+
+
 def notice_message(*, details: Mapping[str, str], undo_link: str = "") -> Message:
     """
     What happened, what is known of it, and what to do if it was somebody else.
@@ -183,7 +215,7 @@ def notice_message(*, details: Mapping[str, str], undo_link: str = "") -> Messag
         if details.get(name)
     ]
     if undo_link:
-        known.append(f"You can undo it for three days: {undo_link} .")
+        known.append(f"Until {plain(details['until'])} you can undo it, without signing in: {undo_link} .")
     return Message(subject=subject, text=" ".join([happened, *known, advice]))
 
 

@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from accounts import factor_views, kyc_views, security_views, session_views, views
+from accounts import (
+    account_views,
+    address_views,
+    factor_views,
+    kyc_views,
+    lost_factor_views,
+    security_views,
+    session_views,
+    views,
+)
 
 urlpatterns = [
     path("register", views.register, name="register"),
@@ -11,7 +20,17 @@ urlpatterns = [
     path("sign-in/second-factor", factor_views.second_step, name="second_step"),
     path("sign-in/second-factor/passkey", factor_views.show_passkey, name="second_step_passkey"),
     path("sign-in/second-factor/passkey/options", factor_views.passkey_options, name="second_step_passkey_options"),
+    path("sign-in/lost-factor", lost_factor_views.lost_factor, name="lost_factor"),
+    path("lost-factor/stop", lost_factor_views.lost_factor_stop, name="lost_factor_stop"),
     path("sign-out", views.sign_out, name="sign_out"),
+    path("password/reset", account_views.reset, name="password_reset"),
+    path("password/reset/confirm", account_views.reset_confirm, name="password_reset_confirm"),
+    path("account", account_views.account, name="account"),
+    path("account/password", account_views.password, name="password_change"),
+    path("account/addresses/add", address_views.add, name="address_add"),
+    path("account/addresses/confirm", address_views.confirm, name="address_confirm"),
+    path("account/addresses/undo", address_views.undo, name="address_undo"),
+    path("account/addresses/<str:channel>/remove", address_views.remove, name="address_remove"),
     path("kyc", kyc_views.kyc, name="kyc"),
     path("security", security_views.security, name="security"),
     path("security/totp", security_views.totp_confirm, name="totp"),

@@ -7,17 +7,18 @@ import structlog
 from django.db import transaction
 from django.db.models import F
 
-from accounts import senders
+from accounts import address_undo, lost_factor_stops, senders
 from accounts.addresses import Address
 from accounts.messages import (
     address_message,
     code_message,
     notice_message,
+    own_address_message,
     reset_message,
     step_up_message,
     taken_message,
 )
-from accounts.models import Channel, Verification
+from accounts.models import Channel, LostFactor, Verification
 from accounts.verification import new_code
 
 log = structlog.get_logger("accounts.sending")
@@ -77,12 +78,21 @@ def _compose(row: Verification, now: datetime) -> senders.Message:
         case Verification.Purpose.TAKEN:
             return taken_message()
         case Verification.Purpose.NOTICE:
-            return notice_message(details=row.details)
+            return notice_message(details=row.details, undo_link=_undo_link(row.details.get("undo", "")))
         case Verification.Purpose.CODE:
             return code_message(full_name=row.user.full_name, code=new_code(message=row, now=now))
         case Verification.Purpose.RESET:
             return reset_message(full_name=row.user.full_name, code=new_code(message=row, now=now))
+        case Verification.Purpose.ADDRESS if "change" in row.details:
+            return own_address_message(details=row.details, code=new_code(message=row, now=now))
         case Verification.Purpose.ADDRESS:
             return address_message(full_name=row.user.full_name, code=new_code(message=row, now=now))
         case Verification.Purpose.STEP_UP:
             return step_up_message(details=row.details, code=new_code(message=row, now=now))
+
+
+def _undo_link(what: str) -> str:
+    """Where that can be undone, by its public id; nothing of what cannot."""
+    if not what:
+        return ""
+    return (lost_factor_stops if what.startswith(f"{LostFactor.PREFIX}_") else address_undo).link_of(what)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import account_api, api, factor_api, kyc_api, session_api
+from accounts import account_api, address_api, api, factor_api, kyc_api, session_api
 
 urlpatterns = [
     path("auth/register", api.RegisterView.as_view()),
@@ -16,6 +16,9 @@ urlpatterns = [
     path("auth/password/reset", account_api.PasswordResetView.as_view()),
     path("auth/password/reset/confirm", account_api.PasswordResetConfirmView.as_view()),
     path("me", account_api.MeView.as_view()),
+    path("me/addresses", address_api.AddressesView.as_view()),
+    path("me/addresses/confirm", address_api.AddressConfirmView.as_view()),
+    path("me/addresses/<str:channel>", address_api.AddressView.as_view()),
     path("me/kyc", kyc_api.MyKycView.as_view()),
     path("me/sessions", session_api.SessionsView.as_view()),
     path("me/sessions/<str:id>", session_api.SessionView.as_view()),

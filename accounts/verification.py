@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Final
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 
 from accounts import senders, tries
@@ -101,6 +101,8 @@ def _limits(
             return [(NOTICES_OF_A_KIND, f"{person} {address.channel} notice {details['kind']}")]
         case Verification.Purpose.RESET:
             return [(MESSAGES_TO_A_CLAIM, f"{person} {address.channel} reset")]
+        case Verification.Purpose.ADDRESS if "change" in details:
+            return [(MESSAGES_TO_A_CLAIM, f"{person} own address")]
     return [(MESSAGES_TO_A_CLAIM, f"{person} {address.channel}"), (MESSAGES_TO_AN_ADDRESS, address.value)]
 
 
@@ -114,8 +116,8 @@ def resend(*, address: Address, now: datetime) -> list[int]:
     if not senders.can_reach(address.channel):
         return []
     with transaction.atomic():
-        claimants = _claiming(address)
-        has_owner = any(_has_verified(user, address.channel) for user in claimants)
+        claimants = claiming(address)
+        has_owner = any(has_verified(user, address.channel) for user in claimants)
         # Locked, so that it is not dropped by another's success before its message is noted.
         newest = claimants.order_by("-pk").select_for_update(no_key=True).first()
         if has_owner or newest is None or newest.status != User.Status.ACTIVE:
@@ -185,18 +187,23 @@ def verify(*, attempt: Attempt, code: str, now: datetime) -> User:
     # address waits here. People are locked in one order too, for two addresses can have the same claimants.
     # list() matters: an unread queryset locks nothing.
     tries.hold(kind=AddressTries.Kind.CODE, address=address.value)
-    claimants = list(_claiming(address).order_by("pk").select_for_update())
+    claimants = list(claiming(address).order_by("pk").select_for_update())
     found = matching(attempt=attempt, code=code, now=now)
     winner = next((user for user in claimants if found is not None and user.pk == found.user_id), None)
-    if winner is None or any(_has_verified(user, address.channel) for user in claimants):
+    if winner is None or any(has_verified(user, address.channel) for user in claimants):
         raise Refusal("code_invalid")
     if winner.status == User.Status.BLOCKED:
         raise Refusal("blocked")
     for user in claimants:
         if user is not winner:
-            _drop_claim(user, address.channel)
+            drop_claim(user, address.channel)
     setattr(winner, f"{address.channel.value}_verified_at", now)
-    winner.save(update_fields=[f"{address.channel.value}_verified_at"])
+    try:
+        with transaction.atomic():
+            winner.save(update_fields=[f"{address.channel.value}_verified_at"])
+    except IntegrityError as error:
+        # Somebody who has an account already proved the address this very moment (`address_changes`).
+        raise Refusal("code_invalid") from error
     winner.verifications.filter(channel=address.channel, purpose=Verification.Purpose.CODE).delete()
     tries.forget(kind=AddressTries.Kind.CODE, address=address.value)
     actor_of(winner)
@@ -234,16 +241,17 @@ def _digest(message: int, code: str) -> bytes:
     return hmac.new(settings.CODE_PEPPER, f"{message}:{code}".encode(), sha256).digest()
 
 
-def _claiming(address: Address) -> QuerySet[User]:
+def claiming(address: Address) -> QuerySet[User]:
+    """Everybody at this address: its owner, and whoever registered it without a code."""
     return User.objects.filter(**{address.channel.value: address.value})
 
 
-def _has_verified(user: User, channel: Channel) -> bool:
+def has_verified(user: User, channel: Channel) -> bool:
     return getattr(user, f"{channel.value}_verified_at") is not None
 
 
-def _drop_claim(user: User, channel: Channel) -> None:
-    """A registration that claims nothing else goes; one with another address keeps that."""
+def drop_claim(user: User, channel: Channel) -> None:
+    """Somebody else proved the address. A claim to nothing else goes; whoever has another address keeps that."""
     other = user.phone if channel == Channel.EMAIL else user.email
     if other is None:
         user.delete()

@@ -81,9 +81,19 @@ STEP_UP_PARAMETER: Final = OpenApiParameter(
     STEP_UP_HEADER,
     str,
     OpenApiParameter.HEADER,
-    description="`<challenge>:<code>`, after a 403 `step_up_required`, with the same request under the same key.",
+    description=(
+        "`<challenge>:<code>`, after a 403 `step_up_required`, with the same request under the same key. A 403 "
+        "`support_required` cannot be confirmed: for some days after a change of address, what would bring a day's "
+        "payments of its type to a sum needs support's word."
+    ),
 )
-STEP_UP_PROBLEMS: Final = ("step_up_required", "step_up_invalid", "too_many_tries", "too_many_requests")
+STEP_UP_PROBLEMS: Final = (
+    "support_required",
+    "step_up_required",
+    "step_up_invalid",
+    "too_many_tries",
+    "too_many_requests",
+)
 MONEY_PROBLEMS: Final = (*BODY_PROBLEMS, *TOKEN_PROBLEMS, *KEY_PROBLEMS, *KEPT_REFUSALS, "not_found")
 
 
