@@ -16,6 +16,7 @@ from accounts.models import User
 from ledger.movements import Group, GuardView, Movement, Outcome
 from ledger.posting import Within, post
 from payments import step_ups
+from payments.address_holds import check_support_is_not_asked
 from payments.idempotency import Answer, answer_of, earlier_answer
 from payments.limits import past_limit
 from payments.spending import Payee, Standing, note_spending, read_standing
@@ -36,8 +37,8 @@ def post_asked_for(
 
     :param payee_name: as the step-up's message names it.
     :param step_up: `<challenge>:<code>`, as the person sent it along.
-    :raises Refusal: `step_up_required` (with `challenge`, `channel`, `expires_at`), `step_up_invalid`,
-        `too_many_tries`, `idempotency_key_reused`, `busy`: nothing is kept.
+    :raises Refusal: `support_required`, `step_up_required` (with `challenge`, `channel`, `expires_at`),
+        `step_up_invalid`, `too_many_tries`, `idempotency_key_reused`, `busy`: nothing is kept.
     """
     request = group.key
     assert request is not None  # noqa: S101  (what people ask for has a key)
@@ -88,7 +89,11 @@ class _Watch:
         self.now = view.now
         # Read in any case: the guard judges by it.
         self.standing = _standing_of(self.movement, self.wallet, self.payee, view.now)
-        if self.proof is not None or _cannot_be(self.movement, view):
+        if _cannot_be(self.movement, view):
+            return
+        # Before any code is asked for, and whatever code was shown: whoever changed an address gets the codes by now.
+        check_support_is_not_asked(movement=self.movement, standing=self.standing)
+        if self.proof is not None:
             return
         if step_ups.is_needed(movement=self.movement, payee=self.payee, standing=self.standing):
             raise step_ups.Needed
@@ -130,6 +135,7 @@ class Foreseen:
         movement = view.group.movements[0]
         assert isinstance(movement, Movement)  # noqa: S101  (quotes are of movements)
         standing = _standing_of(movement, movement.from_wallet, self.payee, view.now)
+        check_support_is_not_asked(movement=movement, standing=standing)
         self.asks = step_ups.is_needed(movement=movement, payee=self.payee, standing=standing)
         return past_limit(movement=movement, standing=standing, view=view)
 
