@@ -49,6 +49,7 @@ ACTS_OF_SUPPORT = {
     "accounts.block_user",
     "accounts.decide_kycsubmission",
     "accounts.decide_lostfactor",
+    "accounts.lift_addresschange",
     "payments.ask_gateway",
     "payments.change_case",
     "wallets.freeze_wallet",

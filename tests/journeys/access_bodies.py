@@ -68,6 +68,8 @@ BODIES: Final[Mapping[str, Body]] = {
     },
     "post /auth/totp/confirm": lambda _: {"code": "123456"},
     "patch /me": lambda _: {"full_name": "Ravi Menon"},
+    "post /me/addresses": lambda _: {"email": new_email("zoya"), "password": PASSWORD},
+    "post /me/addresses/confirm": lambda _: {"id": "adc_00000000000000000000000000", "code": "123456"},
     # It takes a form with an image, and says so: tests/accounts/test_kyc.py slips things into that.
     "post /me/kyc": lambda _: {},
     "put /limits/{type}": lambda _: {"per_transaction": "1000.00", "per_day": "2000.00"},

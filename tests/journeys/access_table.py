@@ -78,6 +78,14 @@ PAGES: Final[Mapping[str, Access]] = {
     "sign-in/second-factor/passkey/options": Access(POST=AFTER_A_STEP),
     # Where everybody is led from there.
     "sign-out": Access(POST=AFTER_A_STEP),
+    "password/reset": Access(GET=PUBLIC, POST=PUBLIC),
+    "password/reset/confirm": Access(GET=PUBLIC, POST=PUBLIC),
+    "account": Access(GET=SIGNED_IN, POST=SIGNED_IN),
+    "account/password": Access(GET=SIGNED_IN, POST=SIGNED_IN),
+    "account/addresses/add": Access(GET=SIGNED_IN, POST=SIGNED_IN),
+    "account/addresses/confirm": Access(GET=SIGNED_IN, POST=SIGNED_IN),
+    "account/addresses/undo": Access(GET=PUBLIC, POST=PUBLIC),
+    "account/addresses/<str:channel>/remove": Access(GET=SIGNED_IN, POST=SIGNED_IN, channel="channel"),
     "security": Access(GET=SIGNED_IN),
     "security/totp": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "security/totp/begin": Access(POST=SIGNED_IN),
@@ -139,6 +147,9 @@ API: Final[Mapping[str, Access]] = {
     "api/v1/auth/password/reset": Access(POST=PUBLIC),
     "api/v1/auth/password/reset/confirm": Access(POST=PUBLIC),
     "api/v1/me": Access(GET=SIGNED_IN, PATCH=SIGNED_IN),
+    "api/v1/me/addresses": Access(POST=SIGNED_IN),
+    "api/v1/me/addresses/confirm": Access(POST=SIGNED_IN),
+    "api/v1/me/addresses/<str:channel>": Access(DELETE=SIGNED_IN, channel="channel"),
     "api/v1/me/kyc": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "api/v1/me/sessions": Access(GET=SIGNED_IN),
     "api/v1/me/sessions/<str:id>": Access(DELETE=OWN, id="session"),
@@ -186,6 +197,9 @@ ADMIN: Final[Mapping[str, Access]] = {
     "admin/^(?P<app_label>accounts|wallets|ledger|payments)/$": Access(GET=only(*STAFF), app_label="app"),
     "admin/(?P<url>.*)$": Access(GET=only(others=NOT_FOUND), url="nowhere"),
     "admin/accounts/user/<int:pk>/status/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="user_pk"),
+    "admin/accounts/addresschange/<int:pk>/lift/": Access(
+        GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="addresschange"
+    ),
     "admin/accounts/kycsubmission/<int:pk>/image/": Access(GET=only(*_SUPPORT), pk="kycsubmission"),
     "admin/accounts/kycsubmission/<int:pk>/decide/": Access(
         GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="kycsubmission"
@@ -220,6 +234,7 @@ _LOG: Final = ("support_lead", "auditor", "superuser")
 READ_IN_ADMIN: Final[Mapping[str, Rule]] = {
     "accounts.user": only(*STAFF),
     "accounts.securityevent": only(*_LOG),
+    "accounts.addresschange": only(*STAFF),
     "accounts.kycsubmission": only(*STAFF),
     "wallets.wallet": only(*STAFF),
     "wallets.merchant": only(*STAFF),

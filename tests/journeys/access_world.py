@@ -15,6 +15,8 @@ from PIL import Image
 
 from accounts import audit
 from accounts.actors import actor_of
+from accounts.address_changes import begin
+from accounts.addresses import any_address
 from accounts.blocking import block
 from accounts.kyc import submit
 from accounts.models import Passkey, Session, User
@@ -24,7 +26,7 @@ from payments.models import Proposal
 from payments.models.limits import Limited
 from payments.own_limits import set_own_limits
 from payments.proposals import propose
-from tests.accounts.people import superuser
+from tests.accounts.people import PASSWORD, new_email, superuser
 from tests.journeys.access_table import READ_IN_ADMIN, ROLES
 from tests.payments.cast import Holder, access_of, holder, merchant, new_key
 from tests.payments.money_story import add, happen, pay
@@ -128,6 +130,7 @@ def build(counterpart: Merchant, sandbox: Sandbox) -> World:
         content_type=Thing(str(ContentType.objects.get_for_model(User).pk), str(NO_KEY)),
         app=Thing("payments", "payments"),
         limited=Thing("PAY", "NOTHING"),
+        channel=Thing("email", "fax"),
         nowhere=Thing("no/such/page/", "no/such/page/"),
     )
     # Signed in first, and blocked then.
@@ -178,6 +181,10 @@ def _kyc(asha: User) -> None:
     )
 
 
+def _address_change(asha: User) -> None:
+    begin(user=asha, address=any_address(new_email()), password=PASSWORD, now=timezone.now())
+
+
 def _own_limit(asha: User) -> None:
     """On what she does nowhere in these tests."""
     most = Money.parse("1000")
@@ -188,6 +195,7 @@ def _own_limit(asha: User) -> None:
 
 # A line for each model of the admin that the story leaves without a row.
 _MAKERS: Final[dict[str, Callable[[User], None]]] = {
+    "accounts.addresschange": _address_change,
     "accounts.kycsubmission": _kyc,
     "payments.ownlimit": _own_limit,
 }
