@@ -101,6 +101,8 @@ try:
     STEP_UP_MESSAGES_AN_HOUR = env.int(
         "WALLET_STEP_UP_MESSAGES_AN_HOUR", default=1000 if WALLET_ENV == "local" else 30, validate=Range(min=1)
     )
+    # Between the second yes of support and the taking away of a second factor that is lost.
+    LOST_FACTOR_WAIT_HOURS = env.int("WALLET_LOST_FACTOR_WAIT_HOURS", default=24, validate=Range(1, 720))
     # After a change of address the old one can undo it so long, and payments from such a sum a day ask support.
     ADDRESS_UNDO_HOURS = env.int("WALLET_ADDRESS_UNDO_HOURS", default=72, validate=Range(1, 720))
     ASK_SUPPORT_FROM = env.decimal("WALLET_ASK_SUPPORT_FROM", default=Decimal(5000), validate=Range(min=0))
@@ -354,6 +356,7 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = IS_LOCAL
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 # A request body beyond this is refused (413); the server drains it first.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024

@@ -97,10 +97,11 @@ def _for_programs(response: HttpResponse) -> HttpResponse:
     """Django's own pages (a host not ours, an unknown path, a wrong method, a crash) as problems; nothing is cached."""
     code = _CODES_OF_PAGES.get(response.status_code)
     if code is not None and not _is_problem(response):
-        allowed = response.headers.get("Allow")
-        response = problem_response(Refusal(code))
-        if allowed is not None:
-            response["Allow"] = allowed
+        page, response = response, problem_response(Refusal(code))
+        for name, value in page.headers.items():
+            # Of the page's own: its type, its length and what it may load.
+            if not name.startswith("Content-"):
+                response.headers.setdefault(name, value)
     response.headers.setdefault("Cache-Control", "no-store")
     return response
 

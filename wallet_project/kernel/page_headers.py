@@ -8,7 +8,7 @@ admin, whose own templates know no nonces, from our own files. Whatever is not a
 
 from typing import Any, Final, TypeVar
 
-from csp.constants import HEADER, SELF
+from csp.constants import HEADER, NONE, SELF
 from csp.middleware import CSPMiddleware, PolicyParts
 from django.conf import settings
 from django.contrib.messages.storage.cookie import CookieStorage
@@ -19,6 +19,7 @@ R = TypeVar("R", bound=HttpResponseBase)
 
 NOT_A_PAGE: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _IN_THE_ADMIN: Final[dict[str, Any]] = {"script-src": [SELF]}
+_WITHOUT_SCRIPTS: Final[dict[str, Any]] = {"script-src": [NONE]}
 
 
 class PageHeadersMiddleware(CSPMiddleware):
@@ -43,7 +44,9 @@ class PageHeadersMiddleware(CSPMiddleware):
         parts = super().get_policy_parts(request, response, report_only)
         match = request.resolver_match
         if match is not None and "admin" in match.app_names:
-            parts.replace = {**_IN_THE_ADMIN, **(parts.replace or {})}
+            parts.replace = _IN_THE_ADMIN
+        elif parts.nonce is None:
+            parts.replace = _WITHOUT_SCRIPTS
         return parts
 
 
