@@ -19,7 +19,7 @@ from payments import step_ups
 from payments.address_holds import check_support_is_not_asked
 from payments.idempotency import Answer, answer_of, earlier_answer
 from payments.limits import past_limit
-from payments.spending import Payee, Standing, note_spending, read_standing
+from payments.spending import Payee, Standing, hold_other_wallets, note_spending, read_standing
 
 
 def post_asked_for(
@@ -89,6 +89,8 @@ class _Watch:
         self.now = view.now
         # Read in any case: the guard judges by it.
         self.standing = _standing_of(self.movement, self.wallet, self.payee, view.now)
+        if self.standing.has_other_wallets and self.movement.type != "ADD":
+            hold_other_wallets(wallet=self.wallet)
         if _cannot_be(self.movement, view):
             return
         # Before any code is asked for, and whatever code was shown: whoever changed an address gets the codes by now.
