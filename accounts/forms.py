@@ -6,6 +6,16 @@ from accounts import blocking, names, passwords
 from accounts.address_field import AddressField
 
 
+class ConsentField(forms.BooleanField):
+    """A box that must be ticked; the texts open beside the form, so that nothing typed is lost."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            label="I agree to the terms of use and the privacy notice.",
+            error_messages={"required": "Without this we may not hold money for you."},
+        )
+
+
 class RegisterForm(forms.Form):
     full_name = forms.CharField(
         label="Your name",
@@ -22,6 +32,15 @@ class RegisterForm(forms.Form):
         error_messages={"required": "Choose a password."},
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
+    accepts = ConsentField()
+
+
+class ConsentForm(forms.Form):
+    """`seen`: the editions that were shown, by name."""
+
+    accepts = ConsentField()
+    seen = forms.CharField(max_length=200, widget=forms.HiddenInput)
+    next = forms.CharField(required=False, max_length=2000, widget=forms.HiddenInput)
 
 
 class SignInForm(forms.Form):

@@ -5,6 +5,7 @@ from django.urls import path
 from accounts import (
     account_views,
     address_views,
+    consent_views,
     factor_views,
     kyc_views,
     lost_factor_views,
@@ -23,6 +24,9 @@ urlpatterns = [
     path("sign-in/lost-factor", lost_factor_views.lost_factor, name="lost_factor"),
     path("lost-factor/stop", lost_factor_views.lost_factor_stop, name="lost_factor_stop"),
     path("sign-out", views.sign_out, name="sign_out"),
+    path("terms", consent_views.terms, name="terms"),
+    path("privacy", consent_views.privacy, name="privacy"),
+    path("consent", consent_views.consent, name="consent"),
     path("password/reset", account_views.reset, name="password_reset"),
     path("password/reset/confirm", account_views.reset_confirm, name="password_reset_confirm"),
     path("account", account_views.account, name="account"),

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views import View
 
-from accounts.signed_in import SignedInRequest, signed_in
+from accounts.signed_in import SignedInRequest, agreed
 from ledger.models import Transaction
 from ledger.queries import see_transaction
 from ledger.wording import reason_of
@@ -72,7 +72,7 @@ class MoneyPage(View):
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
-        return signed_in(super().as_view(**initkwargs))
+        return agreed(super().as_view(**initkwargs))
 
     def act(self, form: MoneyForm) -> HttpResponse:
         """The one deed call. What it raises is answered by `not_done`."""

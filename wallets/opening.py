@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts.addresses import Address
+from accounts.consents import agree_by_registration
 from accounts.models import User
 from accounts.names import clean_full_name
 from accounts.verification import spend_try, verify
@@ -25,6 +26,7 @@ def verify_and_open_wallet(*, address: Address, code: str, now: datetime) -> Use
     attempt = spend_try(address=address, now=now)
     with transaction.atomic():
         user = verify(attempt=attempt, code=code, now=now)
+        agree_by_registration(user=user)
         open_wallet(user=user)
     return user
 

@@ -9,16 +9,19 @@ from django.http import HttpRequest
 from django.test import Client
 from django.utils import timezone
 
+from accounts.consents import agree_by_registration
 from accounts.models import User
 from accounts.page_sessions import open_page_session
 
 
 def force_login(self: Client, user: User, backend: Any = None, *, factor: bool = False) -> None:
     """
-    Stands in for the method of Django's test client, whose session would be one that no `Session` row knows.
+    Stands in for the method of Django's test client, whose session would be one that no `Session` row knows. They have
+    agreed to the terms, as whoever registers has.
 
     :param factor: as somebody who showed a second factor.
     """
+    agree_by_registration(user=user)
     request = HttpRequest()
     request.session = SessionStore()
     request.user = AnonymousUser()

@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.addresses import Address, any_address
+from accounts.consents import agree_by_registration
 from accounts.models import InboxMessage, User, Verification
 from accounts.registration import enrol_verified
 from accounts.roles import appoint_superuser
@@ -34,17 +35,19 @@ def new_phone() -> str:
 def person(
     full_name: str = "Asha Rao", *, email: str | None = None, phone: str | None = None, password: str = PASSWORD
 ) -> User:
-    """Somebody verified, with an e-mail unless only a phone is given."""
+    """Somebody verified, who agreed to the terms, with an e-mail unless only a phone is given."""
     if email is None and phone is None:
         email = new_email()
     with transaction.atomic():
-        return enrol_verified(
+        user = enrol_verified(
             full_name=full_name,
             password=password,
             email=any_address(email) if email else None,
             phone=any_address(phone) if phone else None,
             now=timezone.now(),
         )
+        agree_by_registration(user=user)
+    return user
 
 
 def superuser() -> User:

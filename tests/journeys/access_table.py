@@ -78,6 +78,9 @@ PAGES: Final[Mapping[str, Access]] = {
     "sign-in/second-factor/passkey/options": Access(POST=AFTER_A_STEP),
     # Where everybody is led from there.
     "sign-out": Access(POST=AFTER_A_STEP),
+    "terms": Access(GET=PUBLIC),
+    "privacy": Access(GET=PUBLIC),
+    "consent": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "password/reset": Access(GET=PUBLIC, POST=PUBLIC),
     "password/reset/confirm": Access(GET=PUBLIC, POST=PUBLIC),
     "account": Access(GET=SIGNED_IN, POST=SIGNED_IN),

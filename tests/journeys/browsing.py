@@ -34,7 +34,9 @@ class _Reader(HTMLParser):
         if tag == "form":
             self.forms.append(PageForm(given.get("action", "")))
         elif tag == "input" and self.forms and given.get("name"):
-            self.forms[-1].fields[given["name"]] = given.get("value", "")
+            # A box that must be ticked is ticked; else nothing could be sent.
+            ticked = given.get("type") == "checkbox" and "required" in given
+            self.forms[-1].fields[given["name"]] = given.get("value", "on" if ticked else "")
         elif tag == "select" and self.forms:
             self._select = given["name"]
             self.forms[-1].fields[self._select] = ""

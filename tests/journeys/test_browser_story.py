@@ -106,6 +106,7 @@ def join(page: Page, name: str, run: Run) -> Person:
     page.get_by_label("Your name").fill(name)
     page.get_by_label("E-mail or phone").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_label("I agree").check()
     page.locator("main button").click()
     expect(page.get_by_role("heading", name="Enter the code")).to_be_visible()
     page.get_by_label("Code").fill(code_sent_to(email, run))
