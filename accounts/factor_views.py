@@ -69,7 +69,7 @@ def _pending(request: HttpRequest, now: datetime) -> tuple[User, str] | None:
     return user, kept["next"]
 
 
-def _for_whoever_waits(
+def for_whoever_waits(
     view: Callable[[HttpRequest, User, str, datetime], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
     """Others begin with the password."""
@@ -86,7 +86,7 @@ def _for_whoever_waits(
 @counted_as("sign_in")
 @sensitive_post_parameters("code")
 @require_http_methods(["GET", "HEAD", "POST"])
-@_for_whoever_waits
+@for_whoever_waits
 def second_step(request: HttpRequest, user: User, next: str, now: datetime) -> HttpResponse:
     """Ask for the code; the right one signs in."""
     form = SecondStepForm(request.POST or None)
@@ -104,7 +104,7 @@ def second_step(request: HttpRequest, user: User, next: str, now: datetime) -> H
 
 @counted_as("sign_in")
 @require_POST
-@_for_whoever_waits
+@for_whoever_waits
 def passkey_options(request: HttpRequest, user: User, next: str, now: datetime) -> HttpResponse:  # noqa: ARG001
     """For the browser: a new challenge, and which passkeys may answer it."""
     asked = passkeys.ask_to_show(user=user, site=passkeys.site(host=request.get_host()))
@@ -115,7 +115,7 @@ def passkey_options(request: HttpRequest, user: User, next: str, now: datetime) 
 @counted_as("sign_in")
 @sensitive_post_parameters("credential")
 @require_POST
-@_for_whoever_waits
+@for_whoever_waits
 def show_passkey(request: HttpRequest, user: User, next: str, now: datetime) -> HttpResponse:
     """The browser's answer signs in."""
     form = ShownPasskeyForm(request.POST)

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 from django.db import transaction
 
-from accounts import audit, known_devices, notices
+from accounts import audit, known_devices, lost_factor_stops, notices
 from accounts.models import Session, User
 from accounts.tokens import REFRESH_LIFETIME
 from wallet_project.kernel.clients import client
@@ -74,6 +74,8 @@ def begin(*, user: User, kind: Session.Kind, device_tokens: Sequence[str], facto
             last_used_at=now,
             expires_at=now + (API_LIFETIME if of_api else PAGES_LIFETIME),
         )
+        if factor:
+            lost_factor_stops.stop_by_showing(user=user, now=now)
         audit.record("sign_in", now=now, actor=user, subject=user, object=session.public_id, kind_of_session=kind.value)
         messages: list[int] = []
         if seen.is_new and not seen.is_first:

@@ -15,6 +15,7 @@ def beat_schedule(*, sweep_seconds: float) -> dict[str, dict[str, Any]]:
         [
             _entry("accounts.sweep_messages", every=5.0, expires=15.0),
             _entry("accounts.purge", every=_HOUR),
+            _entry("accounts.take_lost_factors_away", every=60.0),
             _entry("ledger.release_expired_holds", every=60.0),
             _entry("payments.sweep_webhook_events", every=15.0),
             _entry("payments.sweep_payouts", every=sweep_seconds),

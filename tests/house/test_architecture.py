@@ -49,6 +49,7 @@ ROW_LOCKS: Final = {
     ("accounts/purging.py", "purge"): "order_by, and what is in use is skipped",
     ("accounts/tries.py", "hold"): "one row, by its unique key",
     ("accounts/sending.py", "send_message"): "one row, by its primary key",
+    ("accounts/lost_factors.py", "decide"): "one row, by its primary key",
     ("accounts/blocking.py", "_change"): "one row, by its primary key",
     ("accounts/factor_changes.py", "lock_person"): "one row, by its primary key, before any of their factors",
     ("accounts/totp.py", "confirm"): "one person's, whose own row is locked first",
