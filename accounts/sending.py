@@ -95,4 +95,6 @@ def _undo_link(what: str) -> str:
     """Where that can be undone, by its public id; nothing of what cannot."""
     if not what:
         return ""
-    return (lost_factor_stops if what.startswith(f"{LostFactor.PREFIX}_") else address_undo).link_of(what)
+    if what.startswith(f"{LostFactor.PREFIX}_"):
+        return lost_factor_stops.link_of(what)
+    return address_undo.link_of(what)

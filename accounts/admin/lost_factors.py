@@ -67,7 +67,8 @@ class LostFactorAdmin(FoundByNameAdmin):
         uuid = parse_public_id(LostFactor.PREFIX, term)
         if uuid is not None:
             return queryset.filter(uuid=uuid)
-        return queryset.filter(user__uuid=parse_public_id(User.PREFIX, term))
+        person = parse_public_id(User.PREFIX, term)
+        return queryset.none() if person is None else queryset.filter(user__uuid=person)
 
     def get_urls(self) -> list[URLPattern]:
         decision = path("<int:pk>/decide/", self.admin_site.admin_view(self.decide), name="accounts_lostfactor_decide")

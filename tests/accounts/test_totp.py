@@ -1,5 +1,6 @@
 """The authenticator app: enrolled and removed, each code good once, guesses counted, a right code taken after them."""
 
+import contextlib
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,15 @@ def test_twenty_uses_of_one_code_at_once_succeed_once_and_lock_nobody_out() -> N
     second_factor.check(user=asha, code=code_of(secret, steps=1), now=timezone.now())
 
 
+def test_twenty_uses_of_one_recovery_code_at_once_succeed_once_and_the_others_stay_good() -> None:
+    asha = person()
+    _, (code, another, *_) = enrolled(asha)
+    use = refusal_of(lambda: second_factor.check(user=asha, code=code, now=timezone.now()))
+    assert twenty_at_once(use) == ["done"] + ["otp_invalid"] * (PARALLEL - 1)
+    second_factor.check(user=asha, code=another, now=timezone.now())
+    assert SecurityEvent.objects.filter(subject=asha, kind="factor.recovery_code_used").count() == 2
+
+
 def test_django_otps_own_match_token_takes_one_code_once_too() -> None:
     asha = person()
     secret, _ = enrolled(asha)
@@ -95,9 +105,22 @@ def test_a_right_code_a_moment_after_wrong_ones_is_taken_and_forgets_them() -> N
 
 def test_no_rolled_back_transaction_around_it_gives_tries_back() -> None:
     asha = person()
-    enrolled(asha)
-    with pytest.raises(RuntimeError), transaction.atomic():
-        second_factor.check(user=asha, code="000000", now=timezone.now())
+    secret, _ = enrolled(asha)
+    now = timezone.now()
+    for check in (second_factor.check, second_factor.check_totp):
+        # Nothing is judged where a rollback could take the count back.
+        with pytest.raises(RuntimeError), transaction.atomic():
+            check(user=asha, code=code_at(secret=secret, now=now), now=now)
+    # And what was judged is counted, whatever becomes of the request that it belonged to.
+    for guesses in range(1, MOST + 1):
+        with pytest.raises(Refusal, match="otp_invalid"):
+            second_factor.check(user=asha, code=no_code_of(secret), now=now)
+        with contextlib.suppress(ZeroDivisionError), transaction.atomic():
+            AddressTries.objects.filter(kind="FACTOR", address=asha.public_id).update(count=0)
+            raise ZeroDivisionError
+        assert AddressTries.objects.get(kind="FACTOR", address=asha.public_id).count == guesses
+    with pytest.raises(Refusal, match="too_many_tries"):
+        second_factor.check(user=asha, code=code_at(secret=secret, now=now), now=now)
 
 
 def test_codes_of_one_step_away_are_taken_and_of_two_are_not_and_none_goes_back_in_time() -> None:

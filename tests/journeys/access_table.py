@@ -76,6 +76,9 @@ PAGES: Final[Mapping[str, Access]] = {
     "sign-in/second-factor": Access(GET=AFTER_A_STEP, POST=AFTER_A_STEP),
     "sign-in/second-factor/passkey": Access(POST=AFTER_A_STEP),
     "sign-in/second-factor/passkey/options": Access(POST=AFTER_A_STEP),
+    "sign-in/lost-factor": Access(GET=AFTER_A_STEP, POST=AFTER_A_STEP),
+    # By the token of a message's link alone.
+    "lost-factor/stop": Access(GET=PUBLIC, POST=PUBLIC),
     # Where everybody is led from there.
     "sign-out": Access(POST=AFTER_A_STEP),
     "terms": Access(GET=PUBLIC),
@@ -210,6 +213,7 @@ ADMIN: Final[Mapping[str, Access]] = {
     "admin/accounts/kycsubmission/<int:pk>/take-back/": Access(
         GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="kycsubmission"
     ),
+    "admin/accounts/lostfactor/<int:pk>/decide/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="lostfactor"),
     "admin/wallets/wallet/<int:pk>/status/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="wallet_pk"),
     "admin/payments/gatewayorder/<int:pk>/refund/": Access(GET=only(*_LEADS), POST=only(*_LEADS), pk="gatewayorder"),
     "admin/payments/case/<int:pk>/resolve/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="case"),
@@ -239,6 +243,7 @@ READ_IN_ADMIN: Final[Mapping[str, Rule]] = {
     "accounts.securityevent": only(*_LOG),
     "accounts.addresschange": only(*STAFF),
     "accounts.kycsubmission": only(*STAFF),
+    "accounts.lostfactor": only(*STAFF),
     "wallets.wallet": only(*STAFF),
     "wallets.merchant": only(*STAFF),
     "ledger.transaction": only(*STAFF),

@@ -19,6 +19,7 @@ from accounts.address_changes import begin
 from accounts.addresses import any_address
 from accounts.blocking import block
 from accounts.kyc import submit
+from accounts.lost_factors import ask
 from accounts.models import Passkey, Session, User
 from accounts.roles import AUDITOR, SUPPORT, SUPPORT_LEAD, appoint, appoint_superuser
 from payments.captures import settle_order
@@ -185,6 +186,10 @@ def _address_change(asha: User) -> None:
     begin(user=asha, address=any_address(new_email()), password=PASSWORD, now=timezone.now())
 
 
+def _lost_factor(asha: User) -> None:
+    ask(user=asha, statement="You have my PAN card", now=timezone.now())
+
+
 def _own_limit(asha: User) -> None:
     """On what she does nowhere in these tests."""
     most = Money.parse("1000")
@@ -197,5 +202,6 @@ def _own_limit(asha: User) -> None:
 _MAKERS: Final[dict[str, Callable[[User], None]]] = {
     "accounts.addresschange": _address_change,
     "accounts.kycsubmission": _kyc,
+    "accounts.lostfactor": _lost_factor,
     "payments.ownlimit": _own_limit,
 }
