@@ -33,7 +33,7 @@ class ChangeRequest(RemoveRequest, AddressRequest):
     """Exactly one of `email` and `phone`, and the password once more."""
 
 
-class ConfirmRequest(serializers.Serializer[None]):
+class AddressConfirmRequest(serializers.Serializer[None]):
     id = Text(max_length=_LONGEST_TEXT, help_text="Of the change, as its beginning answered.")
     code = Text(
         required=False,
@@ -94,7 +94,7 @@ class AddressConfirmView(APIView):
 
     @extend_schema(
         operation_id="me_address_confirm",
-        request=ConfirmRequest,
+        request=AddressConfirmRequest,
         responses={
             200: Person,
             **problems(*BODY_PROBLEMS, *TOKEN_PROBLEMS, "code_invalid", "not_found", "last_address", "too_many_tries"),
@@ -106,7 +106,7 @@ class AddressConfirmView(APIView):
         Make the change. Every other session ends; the addresses of before are told, and can undo it for three days, in
         which large payments are answered `support_required`.
         """
-        given = ConfirmRequest(data=request.data)
+        given = AddressConfirmRequest(data=request.data)
         given.is_valid(raise_exception=True)
         confirmed = confirm(
             user=cast(User, request.user),

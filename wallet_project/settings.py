@@ -295,12 +295,15 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # Four things have a `status`; each list of values has a name of its own.
+    # Several things have a `status`, a `type` or a `channel`; each list of values has a name of its own.
     "ENUM_NAME_OVERRIDES": {
         "UserStatus": "accounts.models.User.Status",
         "WalletStatus": "wallets.models.Wallet.Status",
         "BankAccountStatus": "payments.models.BankAccount.Validation",
         "TransactionStatus": "ledger.models.Transaction.Status",
+        "TransactionType": "ledger.models.Transaction.Type",
+        "LimitedType": "payments.models.limits.Limited",
+        "Channel": "accounts.models.Channel",
     },
 }
 
