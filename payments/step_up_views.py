@@ -7,7 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from accounts.tasks import wake_sender
-from payments.forms import MoneyForm
+from payments.bank_accounts import label_of
+from payments.forms import MoneyForm, WithdrawForm
 from payments.models import StepUp
 from payments.step_ups import StepUpRequired
 from wallet_project.kernel.errors import Refusal
@@ -24,7 +25,7 @@ class StepUpForm(forms.Form):
     code = forms.CharField(
         label="Code",
         max_length=20,
-        required=False,
+        error_messages={"required": "Write the code."},
         widget=forms.TextInput(
             attrs={"inputmode": "numeric", "autocomplete": "one-time-code", "class": "code", "autofocus": True}
         ),
@@ -49,11 +50,28 @@ def ask_for_step_up(request: HttpRequest, form: MoneyForm, refusal: Refusal, *, 
         sentence = refusal.detail
     elif refusal.code in _ABOUT_THE_CODE and "challenge" in request.POST:
         asked = StepUpForm(request.POST)
-        if not asked.is_valid():
+        if {"challenge", "channel"} & asked.errors.keys():
             return None
-        asked.add_error("code", _WORDS.get(refusal.code, refusal.detail))
+        if "code" not in asked.errors:
+            asked.add_error("code", _WORDS.get(refusal.code, refusal.detail))
         sentence = ""
     else:
         return None
-    shown = {"form": asked, "payment": form, "given": form.cleaned_data, "sentence": sentence, "confirm": confirm}
+    shown = {
+        "form": asked,
+        "payment": form,
+        "amount": form.cleaned_data["amount"],
+        "payee": _payee_of(form),
+        "sentence": sentence,
+        "confirm": confirm,
+    }
     return render(request, "payments/step_up.html", shown, status=refusal.status)
+
+
+def _payee_of(form: MoneyForm) -> str:
+    """As typed, or as chosen: whoever confirms reads once more where the money goes."""
+    given = form.cleaned_data
+    if isinstance(form, WithdrawForm):
+        chosen = [each for each in form.accounts if each.public_id == given["bank_account"]]
+        return label_of(account=chosen[0]) if chosen else ""
+    return str(given.get("to") or given.get("merchant") or "")

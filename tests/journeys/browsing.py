@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from django.test import Client
 
 from accounts.models import User
+from tests.accounts.people import code_sent_to
 
 
 @dataclass(slots=True)
@@ -90,6 +91,10 @@ class Page:
         return form
 
     @property
+    def asks_for_code(self) -> bool:
+        return self.status == 403 and "code" in self.forms[0].fields
+
+    @property
     def key(self) -> str:
         return self.form.fields["key"]
 
@@ -108,6 +113,11 @@ class Browser:
     def send(self, form: PageForm, **filled: str) -> Page:
         """Press the form's button, with these fields filled in or changed."""
         return Page(self.client.post(form.action, {**form.fields, **filled}), form.action)
+
+    def confirm(self, form: PageForm, *, address: str) -> Page:
+        """Send it, and the code that went to this address, where one is asked for."""
+        page = self.send(form)
+        return self.send(page.forms[0], code=code_sent_to(address)) if page.asks_for_code else page
 
     def follow(self, page: Page) -> Page:
         assert page.status in (302, 303), (page.status, page.text)

@@ -21,6 +21,7 @@ from payments.transfers import send_money
 from tests.accounts.factors import code_of, enrolled
 from tests.accounts.people import code_sent_to, deliver, messages_to, new_phone, person, wrong
 from tests.accounts.test_races import at_once
+from tests.journeys.browsing import Browser
 from tests.payments.cast import Holder, access_of, fund, holder, merchant, new_key
 from tests.payments.withdrawing import bank_account, withdraw
 from wallet_project.kernel.errors import Refusal
@@ -393,3 +394,30 @@ def test_challenges_that_nobody_answered_are_forgotten_and_spent_ones_kept(asha:
     assert StepUp.objects.filter(user=asha.user).count() == 2
     forget_unspent(now=timezone.now() + timedelta(days=2))
     assert StepUp.objects.get(user=asha.user).spent_at is not None
+
+
+def test_pages_ask_for_the_code_and_pay_once(asha: Holder, ravi: Holder) -> None:
+    browser = Browser(asha.user)
+    asked = browser.send(browser.review("/send", to=ravi.email, amount=LARGE).form)
+    assert (asked.status, asked.asks_for_code) == (403, True)
+    for words in ("sent you by e-mail", "₹5,000.00", ravi.email, "Nobody of ours ever asks for it"):
+        assert words in asked.text
+    right = code_sent_to(asha.email)
+    form, another = asked.forms
+    for typed, words in ((wrong(right), "wrong, used or too old"), ("", "Write the code."), ("12345x", "wrong, used")):
+        again = browser.send(form, code=typed)
+        assert (again.status, again.asks_for_code, words in again.text) == (403, True, True)
+        assert again.forms[0].fields["key"] == form.fields["key"]
+    assert ravi.balance == 0
+    # No second message within a minute.
+    assert browser.send(another).forms[0].fields["challenge"] == form.fields["challenge"]
+    assert code_sent_to(asha.email) == right
+    paid = [browser.send(form, code=f" {right[:3]} {right[3:]}") for _ in range(2)]
+    assert [(page.status, page.location) for page in paid] == [(303, paid[0].location)] * 2
+    assert "Sent to Ravi K." in browser.follow(paid[0]).text
+    assert (ravi.balance, payments_of(asha)) == (5000, 1)
+    # What was meant for it is good for nothing else.
+    other = browser.review("/send", to=ravi.email, amount="5001").form
+    proof = {"challenge": form.fields["challenge"], "channel": "email", "code": right}
+    assert browser.send(other, **proof).asks_for_code
+    assert ravi.balance == 5000
