@@ -88,7 +88,7 @@ class ProposedAdmin(ReadOnlyAdmin):
             except Refusal as refusal:
                 self._say(form, refusal)
             else:
-                messages.success(request, f"{proposal.public_id} waits for a second person.")
+                messages.success(request, f"Proposal {proposal.public_id} waits for a second person.")
                 return HttpResponseRedirect(address_of(proposal))
         context = {**self.admin_site.each_context(request), "opts": self.opts, "form": form}
         return TemplateResponse(request, "admin/payments/limits/propose.html", context)
