@@ -133,6 +133,8 @@ def confirm(*, user: User, change: str, code: str, own_code: str, keep: UUID, no
         if found.failures >= MOST_FAILURES or not (is_them and has_address):
             raise Refusal("code_invalid")
         with transaction.atomic():
+            # In the order of `_count_try`: the counter, then the change.
+            tries.hold(kind=WRONG_CODES.kind, address=user.public_id)
             confirmed = _complete(user, found, keep, now)
             tries.forget(kind=WRONG_CODES.kind, address=user.public_id)
     except Refusal as refusal:

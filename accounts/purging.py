@@ -9,13 +9,15 @@ from django.db import transaction
 from accounts.erasing import erase_what_was_kept
 from accounts.kyc_images import sweep_unnamed
 from accounts.kyc_records import erase_refused
-from accounts.models import AddressTries, InboxMessage, Session, User, Verification
+from accounts.models import AddressChange, AddressTries, InboxMessage, Session, User, Verification
 
 CLAIM_LIFETIME: Final = timedelta(days=7)
 COUNTER_LIFETIME: Final = timedelta(days=1)
 MESSAGE_LIFETIME: Final = timedelta(days=7)
 # An ended session stays a while, so that support can still see it.
 SESSION_LIFETIME: Final = timedelta(days=30)
+# Long after it could be undone, support may be asked about it.
+CHANGE_LIFETIME: Final = timedelta(days=90)
 MOST_IN_ONE_RUN: Final = 1000
 
 
@@ -24,6 +26,7 @@ def purge(*, now: datetime) -> None:
     AddressTries.objects.filter(window_started_at__lt=now - COUNTER_LIFETIME).delete()
     InboxMessage.objects.filter(sent_at__lt=now - MESSAGE_LIFETIME).delete()
     Session.objects.filter(expires_at__lt=now - SESSION_LIFETIME).delete()
+    AddressChange.objects.filter(requested_at__lt=now - CHANGE_LIFETIME).delete()
     SessionStore.clear_expired()  # of pages and admin
     Verification.objects.filter(requested_at__lt=now - MESSAGE_LIFETIME).delete()
     erase_what_was_kept(now=now)

@@ -103,6 +103,8 @@ def _limits(
             return [(MESSAGES_TO_A_CLAIM, f"{person} {address.channel} reset")]
         case Verification.Purpose.ADDRESS if "change" in details:
             return [(MESSAGES_TO_A_CLAIM, f"{person} own address")]
+        case Verification.Purpose.ADDRESS:
+            return [(MESSAGES_TO_A_CLAIM, f"{person} new address"), (MESSAGES_TO_AN_ADDRESS, address.value)]
     return [(MESSAGES_TO_A_CLAIM, f"{person} {address.channel}"), (MESSAGES_TO_AN_ADDRESS, address.value)]
 
 
