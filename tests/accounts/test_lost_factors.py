@@ -93,9 +93,10 @@ def test_from_the_second_step_to_the_taking_away_every_page_on_the_way(dev: User
     for by, status in ((dev, "SEEN"), (lata, "WAITING")):
         desk = Browser(by)
         assert lost.public_id in desk.open("/admin/accounts/lostfactor/").text
-        assert SAYS in desk.open(decision).text
-        done = desk.client.post(decision, {"decision": "approve", "reason": "Knew it all on the telephone"})
-        assert done["Location"] == f"/admin/accounts/lostfactor/{lost.pk}/change/"
+        page = desk.open(decision)
+        assert SAYS in page.text
+        done = desk.send(page.forms[-1], decision="approve", reason="Knew it all on the telephone")
+        assert done.location == f"/admin/accounts/lostfactor/{lost.pk}/change/"
         lost.refresh_from_db()
         assert lost.status == status
     assert lost.ready_at is not None
