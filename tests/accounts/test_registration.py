@@ -4,8 +4,11 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts import registration
 from accounts.addresses import any_address
 from accounts.models import User, Verification, VerificationCode
 from accounts.registration import register
@@ -106,6 +109,29 @@ def test_a_taken_address_answers_alike_and_its_owner_is_told() -> None:
     assert not re.search(r"\d{6}", told.text)
     asha.refresh_from_db()
     assert asha.check_password(PASSWORD)
+
+
+def test_registering_takes_the_same_work_for_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One hash, the same statements in the same order, and one wake-up: its time does not tell what is taken."""
+    woken: list[object] = []
+    hashed: list[object] = []
+    monkeypatch.setattr("accounts.tasks.send_message.apply_async", lambda **given: woken.append(given))
+    hash_of = registration.make_password
+    monkeypatch.setattr(registration, "make_password", lambda password: hashed.append(1) or hash_of(password))
+    asha, blocked, claimed = person(), person("Ravi"), new_email("zoya")
+    User.objects.filter(pk=blocked.pk).update(status=User.Status.BLOCKED)
+    register_by_api(email=claimed)
+    hashed.clear()
+    woken.clear()
+    work = set()
+    for email in (asha.email, blocked.email, claimed, new_email("nobody")):
+        with CaptureQueriesContext(connection) as captured:
+            assert register_by_api(email=email).status_code == 201
+        work.add(tuple(re.sub(r"[^A-Z ].*", "", query["sql"].lstrip(), flags=re.DOTALL) for query in captured))
+    # Of a savepoint that is undone there is one word more.
+    undone = {tuple(word for word in words if not word.startswith("ROLLBACK TO")) for words in work}
+    assert (len(undone), len(hashed), len(woken)) == (1, 4, 4)
+    assert User.objects.filter(email=asha.email).count() == User.objects.filter(email=blocked.email).count() == 1
 
 
 def test_a_taken_email_beside_a_free_phone_leaves_the_phone_to_be_verified() -> None:
