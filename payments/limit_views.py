@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
@@ -76,7 +77,13 @@ def change(request: SignedInRequest, type: str) -> HttpResponse:
             return see_other("limits")
     elif form.is_bound:
         status = 400
-    shown = {"form": form, "title": _TITLES[limited], "allowance": allowance, "here": "limits"}
+    shown = {
+        "form": form,
+        "title": _TITLES[limited],
+        "allowance": allowance,
+        "hours": settings.OWN_LIMIT_RAISE_HOURS,
+        "here": "limits",
+    }
     return render(request, "payments/limits_change.html", shown, status=status)
 
 
@@ -93,7 +100,10 @@ def drop(request: SignedInRequest, type: str) -> HttpResponse:
 
 def _outcome(*, is_raise: bool) -> str:
     if is_raise:
-        return "What is higher holds in a day; until then you can drop it here. What is lower holds from now on."
+        hours = settings.OWN_LIMIT_RAISE_HOURS
+        return (
+            f"What is higher holds in {hours} hours; until then you can drop it here. What is lower holds from now on."
+        )
     return "Your limits hold from now on."
 
 

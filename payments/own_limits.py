@@ -1,5 +1,5 @@
 """
-Limits that people set themselves, below the operator's: lower ones hold at once, higher ones a day later.
+Limits that people set themselves, below the operator's: lower ones hold at once, higher ones a day later (a setting).
 
 The day is the control. Whoever has got hold of somebody's phone cannot lift what its owner set, and the owner, who is
 told, can drop the wish meanwhile.
@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Final, TypeAlias
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
@@ -22,8 +23,6 @@ from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.money import BOUND, Money
 
 log = structlog.get_logger("payments.own_limits")
-
-RAISED_AFTER: Final = timedelta(days=1)
 
 # What a row holds, in this order; None: only the operator's.
 Amounts: TypeAlias = tuple[Decimal | None, Decimal | None, Decimal | None]
@@ -64,7 +63,7 @@ def set_own_limits(
         if wished == at_once:
             _tell_audit(user, type, wished, now=now, since=None)
             return []
-        since = now + RAISED_AFTER
+        since = now + timedelta(hours=settings.OWN_LIMIT_RAISE_HOURS)
         _write(user, type, wished, asked_at=now, since=since)
         _tell_audit(user, type, wished, now=now, since=since)
         return notify(user=user, kind="limits_raised", now=now, limit=f"what is {type.label}")

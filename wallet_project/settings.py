@@ -106,6 +106,8 @@ try:
     # After a change of address the old one can undo it so long, and payments from such a sum a day ask support.
     ADDRESS_UNDO_HOURS = env.int("WALLET_ADDRESS_UNDO_HOURS", default=72, validate=Range(1, 720))
     ASK_SUPPORT_FROM = env.decimal("WALLET_ASK_SUPPORT_FROM", default=Decimal(5000), validate=Range(min=0))
+    # How long higher limits of a person's own wait before they hold.
+    OWN_LIMIT_RAISE_HOURS = env.int("WALLET_OWN_LIMIT_RAISE_HOURS", default=24, validate=Range(1, 720))
     LARGEST_MOVEMENT = env.decimal(
         "WALLET_LARGEST_MOVEMENT", default=Decimal(10_000_000_000), validate=Range(min=0, min_inclusive=False)
     )

@@ -14,7 +14,7 @@ from payments import own_limits
 from payments.allowances import allowance_of, allowances_of
 from payments.models import OwnLimit, Spending
 from payments.models.limits import Limited
-from payments.own_limits import RAISED_AFTER, drop_raise, set_own_limits
+from payments.own_limits import drop_raise, set_own_limits
 from tests.accounts.at_once import in_thread, wait_until_somebody_waits
 from tests.accounts.people import call, deliver, messages_to
 from tests.journeys.browsing import Browser
@@ -22,6 +22,7 @@ from tests.payments.cast import Holder, holder
 from wallet_project.kernel.money import Money
 
 pytestmark = pytest.mark.usefixtures("database")
+RAISED_AFTER = timedelta(hours=24)
 # 1 May in India, still 30 April in London.
 NIGHT = datetime.fromisoformat("2027-04-30T18:30:00+00:00")
 
@@ -128,7 +129,7 @@ def test_lower_limits_hold_at_once_and_higher_ones_after_a_day(ravi: Holder) -> 
     assert told.subject == "A limit of your wallet was raised"
     assert "what is sent to people" in told.text
     waiting = OwnLimit.objects.filter(user=asha.user, dropped_at=None).latest("pk")
-    assert waiting.since - waiting.asked_at == RAISED_AFTER == timedelta(days=1)
+    assert waiting.since - waiting.asked_at == RAISED_AFTER
     assert own(asha, waiting.since - timedelta(microseconds=1)) == ["500.00", "800.00", None]
     assert own(asha, waiting.since) == [None, None, None]
     # And no more than the operator's, whatever one wishes.
@@ -252,7 +253,7 @@ def test_the_pages_show_set_and_drop_limits(ravi: Holder) -> None:
     assert "Your limits hold from now on." in lowered.text
     assert "₹500.50 of ₹1,500.50" in lowered.text
     raised = page.follow(page.send(page.open("/limits/TRANSFER").form, per_transaction="", per_day=""))
-    assert "holds in a day" in raised.text
+    assert "holds in 24 hours" in raised.text
     assert "₹500.50 of ₹1,500.50" in raised.text
     assert "wait until" in page.open("/limits/TRANSFER").text
     (drop,) = [form for form in raised.forms if form.action == "/limits/TRANSFER/drop"]
