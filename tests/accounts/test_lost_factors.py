@@ -102,7 +102,7 @@ def test_from_the_second_step_to_the_taking_away_every_page_on_the_way(dev: User
     assert lost.ready_at is not None
     deliver()
     for address in (asha.email, asha.phone):
-        assert "about to be taken away" in "".join(f"{m.subject} {m.text}" for m in messages_to(str(address)))
+        assert "It is taken away once a day has passed" in messages_to(str(address))[0].text
     assert "Two of support have agreed" in browser.open("/sign-in/lost-factor").text
 
     take_away_due(now=lost.ready_at - timedelta(seconds=1))
