@@ -41,6 +41,7 @@ from collections.abc import Generator, Iterator
 
 import django
 import pytest
+from django.conf import settings
 from django.test import Client
 from pytest_django import DjangoDbBlocker
 
@@ -49,6 +50,8 @@ from tests.running import Run, free_pair
 
 BEGINS_THE_RUN = environment.choose()
 django.setup()
+# Each test client makes its own chain of middleware, and there WhiteNoise would read every static file once more.
+settings.WHITENOISE_AUTOREFRESH = True
 # Only a session of ours is somebody's. Imported here, for it needs what has just been set up.
 Client.force_login = importlib.import_module("tests.accounts.browsers").force_login
 
