@@ -17,7 +17,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.urls import reverse
 
 from accounts import audit, notices
 from accounts.addresses import Address
@@ -27,6 +26,8 @@ from accounts.queries import owner_of
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id
 
+# The page that a link leads to (`page_urls`).
+PAGE: Final = "account/addresses/undo"
 PARAMETER: Final = "token"
 # Letters only, so that nothing in a message looks like a code: a hexadecimal digit each.
 _LETTERS: Final = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
@@ -55,7 +56,7 @@ def link_of(change: str) -> str:
     uuid = parse_public_id(AddressChange.PREFIX, change)
     if uuid is None:
         raise ValueError("That is no change of address.")
-    return f"{settings.PUBLIC_URL}{reverse('address_undo')}?{PARAMETER}={token_of(uuid)}"
+    return f"{settings.PUBLIC_URL}/{PAGE}?{PARAMETER}={token_of(uuid)}"
 
 
 def token_of(change: UUID) -> str:

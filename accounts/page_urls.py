@@ -13,6 +13,7 @@ from accounts import (
     session_views,
     views,
 )
+from accounts.address_undo import PAGE
 
 urlpatterns = [
     path("register", views.register, name="register"),
@@ -33,7 +34,7 @@ urlpatterns = [
     path("account/password", account_views.password, name="password_change"),
     path("account/addresses/add", address_views.add, name="address_add"),
     path("account/addresses/confirm", address_views.confirm, name="address_confirm"),
-    path("account/addresses/undo", address_views.undo, name="address_undo"),
+    path(PAGE, address_views.undo, name="address_undo"),
     path("account/addresses/<str:channel>/remove", address_views.remove, name="address_remove"),
     path("kyc", kyc_views.kyc, name="kyc"),
     path("security", security_views.security, name="security"),

@@ -39,6 +39,7 @@ WRITING: Final = {
 DOORS: Final = (
     "api", "serializers", "views", "forms", "admin", "tasks", "urls", "page_urls", "apps",
     "authentication", "backends", "signed_in", "callbacks", "page_sessions", "device_cookies", "site_admin",
+    "form_refusals",
     "staff_factor", "admin_app",
 )  # fmt: skip
 # Every row lock of the house, and what puts it in order.
@@ -56,6 +57,10 @@ ROW_LOCKS: Final = {
     ("accounts/second_factor.py", "judge_totp"): "one row, by its unique key, after the person's counter",
     ("accounts/password_change.py", "change_password"): "one row, by its primary key",
     ("accounts/password_reset.py", "reset_password"): "one row, by its primary key, after the address's counter",
+    ("accounts/address_changes.py", "_begin"): "one row, by its primary key, after the person's counter",
+    ("accounts/address_changes.py", "_count_try"): "one row, by its unique key, after the person's counter",
+    ("accounts/address_changes.py", "_complete"): "order_by, by primary key; then one row, by its primary key",
+    ("accounts/address_undo.py", "undo"): "one row, by its primary key",
     ("wallets/freezing.py", "_change"): "one row, by its primary key",
     ("payments/own_limits.py", "set_own_limits"): "one row, by its primary key",
     ("payments/proposals.py", "decide"): "one row, by its primary key",
