@@ -48,7 +48,7 @@ class _Reader(HTMLParser):
         self.inline += [name for name in given if name.startswith("on")]
         self.loads += [given[name] for name in ("src", "srcset") if name in given]
         if tag in ("link", "use"):
-            self.loads.append(given["href"])
+            self.loads.append(given.get("href") or given.get("xlink:href", ""))
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
