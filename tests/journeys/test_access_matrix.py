@@ -6,11 +6,13 @@ The routes are walked, so that a new one without a line in the table fails, and 
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pytest
-from django.test import override_settings
+from django.test import Client, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from tests.journeys.access_table import (
@@ -30,6 +32,7 @@ from tests.journeys.access_table import (
     Rule,
 )
 from tests.journeys.access_world import World, build
+from tests.journeys.page_rules import faults
 from tests.payments.gateway import client, wallet_speaks_to
 from tests.payments.sandbox_process import merchant_and_sandbox
 
@@ -93,22 +96,73 @@ PARTS = {
 }
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_everybody_gets_exactly_where_the_table_says(world: World, part: str) -> None:
-    wrong: list[str] = []
-    for route in PARTS[part]:
+@dataclass(frozen=True, slots=True)
+class Visit:
+    what: str
+    met: str
+    expected: set[str]
+    faults: list[str]
+
+
+@pytest.fixture(scope="module")
+def visits(world: World) -> Callable[[str], list[Visit]]:
+    """Everybody at every route of a part, by every method: once for all that is asked of the answers."""
+    return cache(lambda part: list(walk(world, PARTS[part])))
+
+
+def walk(world: World, there: list[str]) -> Iterator[Visit]:
+    for route in there:
         for role in _ORDER:
             for method in METHODS:
                 expected = expectation(route, role, method)
                 if expected is None:
                     continue
-                status, place = ask(world, role, method, address(world, route))
-                met = meaning(status, place)
-                if met not in expected:
-                    wrong.append(f"{method} {route} as {role}: {met}, not {' or '.join(sorted(expected))}")
+                answer = respond(world, role, method, address(world, route))
+                met = meaning(answer.status_code, answer.headers.get("Location", ""))
+                yield Visit(f"{method} {route} as {role}", met, expected, faults(answer))
                 if method == "POST" and met in (IN, SIGN_IN):
                     world.sign_in_again(role)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_everybody_gets_exactly_where_the_table_says(visits: Callable[[str], list[Visit]], part: str) -> None:
+    wrong = [
+        f"{visit.what}: {visit.met}, not {' or '.join(sorted(visit.expected))}"
+        for visit in visits(part)
+        if visit.met not in visit.expected
+    ]
     assert not wrong, f"{len(wrong)} differ from access_table.py:\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_answer_is_one_that_a_browser_keeps_to_itself(visits: Callable[[str], list[Visit]], part: str) -> None:
+    wrong = [f"{visit.what}: {', '.join(visit.faults)}" for visit in visits(part) if visit.faults]
+    assert not wrong, f"{len(wrong)} differ from page_rules.py:\n" + "\n".join(wrong)
+
+
+def test_no_page_takes_what_another_site_sends(world: World) -> None:
+    # By its signature alone: the gateway's own site posts there.
+    by_signature = "payments/<str:gateway>/callback"
+    posted = [route for route in (*PARTS["pages"], *PARTS["admin"]) if "POST" in TABLE[route].rules]
+    assert len(posted) > 60
+    taken = []
+    for route in posted:
+        strict = Client(enforce_csrf_checks=True, raise_request_exception=False)
+        strict.cookies = world.browser("superuser" if route.startswith("admin/") else "person").cookies
+        answer = strict.post(address(world, route), {}, headers={"Origin": "https://evil.example"})
+        if (answer.status_code, b"This page was open too long" in answer.content) != (403, True):
+            taken.append(route)
+    assert taken == [by_signature]
+
+
+def test_no_call_takes_the_cookie_of_the_pages_for_a_token(world: World) -> None:
+    calls = [
+        (method, route) for route in PARTS["api"] for method, rule in TABLE[route].rules.items() if not rule.public
+    ]
+    assert len(calls) > 20
+    for method, route in calls:
+        answer = world.browser("person").generic(method, address(world, route), b"{}", "application/json")
+        assert answer.status_code == 401, (method, route)
 
 
 def expectation(route: str, role: str, method: str) -> set[str] | None:
