@@ -89,8 +89,8 @@ class _Watch:
         self.now = view.now
         # Read in any case: the guard judges by it.
         self.standing = _standing_of(self.movement, self.wallet, self.payee, view.now)
-        if self.standing.has_other_wallets and self.movement.type != "ADD":
-            hold_other_wallets(wallet=self.wallet)
+        if self.movement.type != "ADD":
+            hold_other_wallets(wallet=self.wallet, standing=self.standing)
         if _cannot_be(self.movement, view):
             return
         # Before any code is asked for, and whatever code was shown: whoever changed an address gets the codes by now.

@@ -13,6 +13,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from psycopg.errors import SerializationFailure
 
 from ledger.movements import Movement
 from payments.models import Spending
@@ -29,7 +30,7 @@ SELECT u.kyc_level,
     last.day, last.day_total, last.month_total,
     paid.ever, paid.older, paid.here,
     room.most,
-    EXISTS (SELECT 1 FROM wallets_wallet o WHERE o.owner_id = w.owner_id AND o.id <> w.id),
+    (SELECT count(*) FROM wallets_wallet o WHERE o.owner_id = w.owner_id AND o.id <> w.id),
     EXISTS (SELECT FROM accounts_addresschange c WHERE c.user_id = u.id AND c.held_until > %(now)s)
 FROM wallets_wallet w
 JOIN accounts_user u ON u.id = w.owner_id
@@ -114,7 +115,7 @@ class Standing:
     :ivar is_new_payee: whether this person never paid that one, from and to whichever wallet.
     :ivar payee_lately: what did without step-up, within 24 hours.
     :ivar most_held: what the credited wallet may hold.
-    :ivar has_other_wallets: whether the owner pays from others too.
+    :ivar other_wallets: how many more the owner has.
     :ivar asks_support: an address of the owner's changed lately (`accounts.address_changes.is_recent`).
     """
 
@@ -128,7 +129,7 @@ class Standing:
     is_new_payee: bool
     payee_lately: Decimal
     most_held: Decimal | None
-    has_other_wallets: bool
+    other_wallets: int
     asks_support: bool
 
 
@@ -161,19 +162,27 @@ def read_standing(*, wallet: int, movement_type: str, payee: Payee, credited: in
         is_new_payee=ever is None,
         payee_lately=(ever or Decimal(0)) - (older or Decimal(0)),
         most_held=row[13],
-        has_other_wallets=row[14],
+        other_wallets=row[14],
         asks_support=row[15],
     )
 
 
-def hold_other_wallets(*, wallet: int) -> None:
+def hold_other_wallets(*, wallet: int, standing: Standing) -> None:
     """
-    Lock what else the owner of this wallet has. It is locked itself, and whoever pays from one changes that one: so of
-    two payments of one person's at once, from two wallets, the second starts anew and sees the first (40001).
+    Within the posting, before it judges: lock what else the owner of this wallet has. It is locked itself, and whoever
+    pays from one changes that one: so of two payments of one person's at once, from two wallets, the second starts
+    anew and sees the first.
+
+    :raises SerializationFailure: one is in use. Waiting for it, each would hold what the other waits for; run again,
+        alone at the turnstile, this one comes after it.
     """
     require_transaction(POSTING)
-    others = Wallet.objects.filter(owner__wallets=wallet).exclude(pk=wallet)
-    list(others.order_by("pk").select_for_update(of=("self",), no_key=True).values_list("pk"))
+    if not standing.other_wallets:
+        return
+    others = Wallet.objects.filter(owner__wallets=wallet).exclude(pk=wallet).order_by("pk")
+    held = list(others.select_for_update(of=("self",), no_key=True, skip_locked=True).values_list("pk"))
+    if len(held) < standing.other_wallets:
+        raise SerializationFailure("Another wallet of this person's is in use.")
 
 
 def note_spending(
