@@ -41,7 +41,11 @@ class RegisterView(PublicView):
         tags=["Identity"],
     )
     def post(self, request: Request) -> Response:
-        """Register. An address that is already taken is answered alike; its owner is told."""
+        """
+        Register. An address that is already taken is answered alike; its owner is told.
+
+        Whoever registers agrees to the terms of use (`/terms`) and the privacy notice (`/privacy`) in force; show them.
+        """
         given = RegisterRequest(data=request.data)
         given.is_valid(raise_exception=True)
         registration = register(**given.validated_data, now=timezone.now())
