@@ -59,7 +59,7 @@ def test_asha_adds_a_passkey_signs_in_with_it_and_a_copy_of_it_is_refused(page: 
     expect(page.get_by_role("heading", name="Keep these codes")).to_be_visible()
     assert page.locator(".codes li").count() == 10
     page.get_by_role("link", name="I have kept them").click()
-    expect(page.get_by_text("My laptop")).to_be_visible()
+    expect(page.get_by_role("link", name="Remove My laptop")).to_be_visible()
 
     (copied,) = session.send("WebAuthn.getCredentials", {"authenticatorId": authenticator})["credentials"]
     for _ in range(2):
