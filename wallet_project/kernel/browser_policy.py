@@ -13,7 +13,6 @@ PERMISSIONS: Final[dict[str, list[str]]] = {
         for feature in (
             "accelerometer",
             "autoplay",
-            "bluetooth",
             "browsing-topics",
             "camera",
             "display-capture",
