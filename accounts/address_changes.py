@@ -39,6 +39,7 @@ LONGEST_REASON: Final = 500
 WRONG_CODES: Final = tries.Limit(AddressTries.Kind.ADDRESS, most=10, window=timedelta(hours=1))
 # Counted alike for addresses that are free and those that are not.
 STARTS: Final = tries.Limit(AddressTries.Kind.SENT, most=5, window=timedelta(hours=1))
+NOBODYS: Final = UUID(int=0)
 _WORDS: Final = {Channel.EMAIL: "e-mail", Channel.PHONE: "phone"}
 
 
@@ -146,8 +147,10 @@ def confirm(*, user: User, change: str, code: str, own_code: str, keep: UUID, no
 def waiting_change(*, user: User, change: str, now: datetime) -> AddressChange | None:
     """A change of theirs that waits for its codes, by its public id."""
     uuid = parse_public_id(AddressChange.PREFIX, change)
+    if uuid is None:
+        return None
     theirs = AddressChange.objects.filter(user=user, uuid=uuid, status=AddressChange.Status.REQUESTED)
-    return None if uuid is None else theirs.filter(requested_at__gt=now - LIFETIME).first()
+    return theirs.filter(requested_at__gt=now - LIFETIME).first()
 
 
 def is_recent(user: User, now: datetime) -> bool:
@@ -282,11 +285,10 @@ def _count_try(user: User, name: str, now: datetime) -> AddressChange:
 
     :returns: the change, its `failures` as they were before.
     """
-    uuid = parse_public_id(AddressChange.PREFIX, name)
+    uuid = parse_public_id(AddressChange.PREFIX, name) or NOBODYS
     with transaction.atomic(durable=True):
         wait = tries.spend(limit=WRONG_CODES, address=user.public_id, now=now)
-        theirs = AddressChange.objects.select_for_update(no_key=True).filter(user=user, uuid=uuid)
-        row = None if uuid is None else theirs.first()
+        row = AddressChange.objects.select_for_update(no_key=True).filter(user=user, uuid=uuid).first()
         if row is not None and wait is None:
             AddressChange.objects.filter(pk=row.pk).update(failures=F("failures") + 1)
     if wait is not None:
@@ -306,7 +308,7 @@ def _complete(user: User, change: AddressChange, keep: UUID, now: datetime) -> C
     channel = Channel(change.channel)
     new = Address(channel, change.new_value) if change.new_value else None
     # People in one order, as everybody locks them. list() matters: an unread queryset locks nothing.
-    wanted = Q(pk=user.pk) | Q(pk__in=claiming(new).values("pk")) if new else Q(pk=user.pk)
+    wanted = Q(pk=user.pk) | Q(pk__in=claiming(address=new).values("pk")) if new else Q(pk=user.pk)
     people = list(User.objects.filter(wanted).order_by("pk").select_for_update())
     them = next(person for person in people if person.pk == user.pk)
     others = [person for person in people if person.pk != user.pk]
@@ -317,12 +319,14 @@ def _complete(user: User, change: AddressChange, keep: UUID, now: datetime) -> C
     is_old = change.old_value == next((address.value for address in before if address.channel == channel), "")
     # Signed out, blocked or with another password since: then this is not for whoever asks.
     is_same = them.token_version == user.token_version and them.status == User.Status.ACTIVE
-    if not (list(waiting) and is_old and is_same) or any(has_verified(person, channel) for person in others):
+    if not (list(waiting) and is_old and is_same) or any(
+        has_verified(user=person, channel=channel) for person in others
+    ):
         raise Refusal("code_invalid")
     if new is None:
         _check_another_stays(them, channel)
     for person in others:
-        drop_claim(person, channel)
+        drop_claim(user=person, channel=channel)
     _set(them, channel, new, now)
     _forget_codes(change)
     return Confirmed(them, _note(them, change, before, keep, now))

@@ -118,8 +118,8 @@ def resend(*, address: Address, now: datetime) -> list[int]:
     if not senders.can_reach(address.channel):
         return []
     with transaction.atomic():
-        claimants = claiming(address)
-        has_owner = any(has_verified(user, address.channel) for user in claimants)
+        claimants = claiming(address=address)
+        has_owner = any(has_verified(user=user, channel=address.channel) for user in claimants)
         # Locked, so that it is not dropped by another's success before its message is noted.
         newest = claimants.order_by("-pk").select_for_update(no_key=True).first()
         if has_owner or newest is None or newest.status != User.Status.ACTIVE:
@@ -189,16 +189,16 @@ def verify(*, attempt: Attempt, code: str, now: datetime) -> User:
     # address waits here. People are locked in one order too, for two addresses can have the same claimants.
     # list() matters: an unread queryset locks nothing.
     tries.hold(kind=AddressTries.Kind.CODE, address=address.value)
-    claimants = list(claiming(address).order_by("pk").select_for_update())
+    claimants = list(claiming(address=address).order_by("pk").select_for_update())
     found = matching(attempt=attempt, code=code, now=now)
     winner = next((user for user in claimants if found is not None and user.pk == found.user_id), None)
-    if winner is None or any(has_verified(user, address.channel) for user in claimants):
+    if winner is None or any(has_verified(user=user, channel=address.channel) for user in claimants):
         raise Refusal("code_invalid")
     if winner.status == User.Status.BLOCKED:
         raise Refusal("blocked")
     for user in claimants:
         if user is not winner:
-            drop_claim(user, address.channel)
+            drop_claim(user=user, channel=address.channel)
     setattr(winner, f"{address.channel.value}_verified_at", now)
     try:
         with transaction.atomic():
@@ -243,16 +243,16 @@ def _digest(message: int, code: str) -> bytes:
     return hmac.new(settings.CODE_PEPPER, f"{message}:{code}".encode(), sha256).digest()
 
 
-def claiming(address: Address) -> QuerySet[User]:
+def claiming(*, address: Address) -> QuerySet[User]:
     """Everybody at this address: its owner, and whoever registered it without a code."""
     return User.objects.filter(**{address.channel.value: address.value})
 
 
-def has_verified(user: User, channel: Channel) -> bool:
+def has_verified(*, user: User, channel: Channel) -> bool:
     return getattr(user, f"{channel.value}_verified_at") is not None
 
 
-def drop_claim(user: User, channel: Channel) -> None:
+def drop_claim(*, user: User, channel: Channel) -> None:
     """Somebody else proved the address. A claim to nothing else goes; whoever has another address keeps that."""
     other = user.phone if channel == Channel.EMAIL else user.email
     if other is None:
