@@ -219,8 +219,9 @@ def _is_right(user: User, row: StepUp, code: str, now: datetime) -> bool:
 
 
 def _was_told_lately(known: StepUp, now: datetime) -> bool:
-    messages = Verification.objects.filter(pk=known.verification_id)
-    return messages.filter(requested_at__gt=now - ANOTHER_MESSAGE_AFTER).exists()
+    message = known.verification_id or 0
+    lately = Verification.objects.filter(pk=message, requested_at__gt=now - ANOTHER_MESSAGE_AFTER)
+    return lately.exists()
 
 
 def _address_of(user: User) -> Address:

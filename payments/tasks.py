@@ -6,7 +6,7 @@ from typing import Final
 from celery import shared_task
 from django.utils import timezone
 
-from payments import bank_checks, disputes, payouts, refunds, settlements
+from payments import bank_checks, disputes, payouts, refunds, settlements, step_ups
 from payments.expiry import sweep_orders
 from payments.proposals import finish_agreed
 from payments.reconciling import reconciliation
@@ -63,6 +63,11 @@ def sweep_refunds() -> None:
 def finish_proposals() -> None:
     """Does what two have agreed on and a crash kept from being done; lets the undecided expire."""
     finish_agreed(now=timezone.now())
+
+
+@shared_task(name="payments.forget_step_ups")
+def forget_step_ups() -> None:
+    step_ups.forget_unspent(now=timezone.now())
 
 
 @shared_task(name="payments.check_bank_account")

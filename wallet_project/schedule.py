@@ -25,6 +25,7 @@ def beat_schedule(*, sweep_seconds: float) -> dict[str, dict[str, Any]]:
             _entry("payments.sweep_disputes", every=300.0),
             _entry("payments.finish_proposals", every=60.0),
             _entry("payments.collect_settlements", every=_HOUR),
+            _entry("payments.forget_step_ups", every=_HOUR),
             # By the wallet's own clock. The later two find the night's work done, unless the gateway was silent before.
             _entry("payments.reconcile_lately", every=crontab(hour="2,4,6", minute="30"), expires=_HOUR),
         ]

@@ -16,7 +16,7 @@ from ledger.models import IdempotencyKey, Transaction
 from ledger.movements import Key
 from payments import authorising
 from payments.models import Spending, StepUp
-from payments.step_ups import ANOTHER_MESSAGE_AFTER, LIFETIME, MOST_FAILURES, WRONG_CODES, forget_unspent, prove
+from payments.step_ups import ANOTHER_MESSAGE_AFTER, LIFETIME, MOST_FAILURES, WRONG_CODES, forget_unspent, prove, spend
 from payments.transfers import send_money
 from tests.accounts.factors import code_of, enrolled
 from tests.accounts.people import code_sent_to, deliver, messages_to, new_phone, person, wrong
@@ -220,6 +220,9 @@ def test_a_code_works_once_and_its_request_is_answered_alike_for_ever(asha: Hold
     row = StepUp.objects.get(user=asha.user, spent_at__isnull=False)
     assert row.spent_by is not None
     assert row.spent_by.public_id == first.json()["id"]
+    # Nor would another posting get it, however it came to be proven.
+    with pytest.raises(Refusal, match="step_up_invalid"):
+        spend(challenge=row.pk, transaction=row.spent_by.pk, now=timezone.now())
 
 
 def test_what_is_refused_with_a_right_code_is_kept_and_its_code_spent(ravi: Holder) -> None:
