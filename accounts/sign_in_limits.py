@@ -110,7 +110,7 @@ def counts_of(*, account: User | Address, device: KnownDevice | None, network: s
     :param network: the IP address that the request came from; empty where none is known.
     """
     if device is not None:
-        return [_count_of_device(device.pk)]
+        return [_count_of_device(device.digest)]
     counted = _count_of_account(account)
     if _ask(lambda client: client.exists(_pardon(counted))):
         return [counted]
@@ -144,8 +144,8 @@ def forgive(*, user: User) -> None:
     ends by itself.
     """
     account = _count_of_account(user)
-    devices = KnownDevice.objects.filter(user=user).values_list("pk", flat=True)
-    counts = [account, *[_count_of_device(pk) for pk in devices]]
+    devices = KnownDevice.objects.filter(user=user).values_list("digest", flat=True)
+    counts = [account, *[_count_of_device(digest) for digest in devices]]
     try:
         pipeline = guards().pipeline(transaction=True)
         pipeline.delete(*[key for count in counts for key in count.keys])
@@ -198,14 +198,15 @@ def _ask(question: Callable[[redis.Redis], Any]) -> Any:
 
 def _count_of_account(account: User | Address) -> Count:
     if isinstance(account, User):
-        return Count("account", str(account.pk), MOST_OF_AN_ACCOUNT)
+        # Not the primary key: two wallets may share a Redis, and a database restored anew counts from one again.
+        return Count("account", account.uuid.hex, MOST_OF_AN_ACCOUNT)
     # Nobody's address stands in Redis to be read.
     typed = f"{account.channel} {account.value}".encode()
     return Count("account", hmac.new(settings.CODE_PEPPER, typed, sha256).hexdigest(), MOST_OF_AN_ACCOUNT)
 
 
-def _count_of_device(pk: int) -> Count:
-    return Count("device", str(pk), MOST_OF_A_DEVICE)
+def _count_of_device(digest: bytes | memoryview) -> Count:
+    return Count("device", bytes(digest).hex(), MOST_OF_A_DEVICE)
 
 
 def _network(address: str) -> str:

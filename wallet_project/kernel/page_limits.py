@@ -49,7 +49,7 @@ class RateLimitMiddleware:
     def process_view(self, request: HttpRequest, view: Any, _args: Any, _kwargs: Any) -> HttpResponse | None:
         if request.path.startswith(("/api/", "/health/")):
             return None
-        person: int | None = request.user.pk
+        person: str | None = getattr(request.user, "public_id", None)
         if request.method in SAFE_METHODS:
             route_class = "public_pages" if person is None else "pages"
         else:

@@ -141,7 +141,7 @@ def rate_limit_headers(told: tuple[Standing, ...]) -> dict[str, str]:
     }
 
 
-def spend(name: str, *, person: int | None, address: str) -> None:
+def spend(name: str, *, person: str | None, address: str) -> None:
     """
     Count one request of a route class, by the person where there is one and the class counts people.
 
@@ -191,13 +191,13 @@ def guards() -> redis.Redis:
     )
 
 
-def _key(name: str, person: int | None, address: str) -> str:
+def _key(name: str, person: str | None, address: str) -> str:
     if person is not None and ROUTE_CLASSES[name].by is By.PERSON:
         return f"rate:{name}:person:{person}"
     return f"rate:{name}:address:{address}"
 
 
-def _count(name: str, *, person: int | None, address: str, window: int) -> tuple[int, int] | None:
+def _count(name: str, *, person: str | None, address: str, window: int) -> tuple[int, int] | None:
     """How many there were in this window with this one, and in how many seconds it ends; None without Redis."""
     key = _key(name, person, address)
     found = _ask(lambda client: client.eval(_COUNT, 1, key, str(window * 1000)))

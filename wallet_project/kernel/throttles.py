@@ -29,7 +29,7 @@ class RouteThrottle(BaseThrottle):
     """
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
-        person: int | None = request.user.pk
+        person: str | None = getattr(request.user, "public_id", None)
         usual = "public" if person is None else "read" if request.method in SAFE_METHODS else "money"
         spend(getattr(view, "throttle_scope", usual), person=person, address=client.get().address)
         return True
