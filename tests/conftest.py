@@ -62,6 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if getattr(config.option, "tx", None) and not config.option.collectonly:
         # xdist's workers inherit the environment and share what is started here.
         environment.servers.start_for_workers()
+        # But for this: pytest-django would load a worker's settings before the worker chose its Valkey database.
+        del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

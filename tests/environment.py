@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import redis
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
@@ -162,6 +163,8 @@ def choose() -> bool:
 
     True when this process begins the run, false in a worker of one.
     """
+    if settings.configured:
+        raise RuntimeError("Django's settings were loaded before the tests' environment was chosen.")
     os.environ.update(_FIXED)
     begins = _RUN not in os.environ
     if begins:
