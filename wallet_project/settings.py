@@ -70,8 +70,8 @@ try:
     DATA_KEYS = _data_keys(env.texts("DATA_KEYS"))
     DATA_INDEX_KEY = env.key_bytes("DATA_INDEX_KEY")
     DEFAULT_GATEWAY: str = env.gateway("WALLET_GATEWAY", default="razorpay")
-    RAZORPAY_API_URL: str = env.web_address("RAZORPAY_API_URL", default="https://api.razorpay.com/v1")
-    RAZORPAY_CHECKOUT_URL: str = env.web_address("RAZORPAY_CHECKOUT_URL")
+    RAZORPAY_API_URL: str = env.gateway_address("RAZORPAY_API_URL", default="https://api.razorpay.com/v1")
+    RAZORPAY_CHECKOUT_URL: str = env.gateway_address("RAZORPAY_CHECKOUT_URL")
     RAZORPAY_KEY_ID: str = env.text("RAZORPAY_KEY_ID")
     RAZORPAY_KEY_SECRET: str = env.text("RAZORPAY_KEY_SECRET")
     RAZORPAY_WEBHOOK_SECRETS: list[str] = env.texts("RAZORPAY_WEBHOOK_SECRETS")
@@ -373,6 +373,8 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = max(LARGER_BODIES.values())
 
 # Lax: whoever comes back from the gateway's checkout must find themselves still signed in.
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# Only a digest of each key rests in the database.
+SESSION_ENGINE = "accounts.stored_sessions"
 SESSION_COOKIE_SECURE = not IS_LOCAL
 SESSION_COOKIE_NAME = "session" if IS_LOCAL else "__Host-session"
 SESSION_COOKIE_AGE = 60 * 60 * 12

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest
 from django.test import Client
 from django.utils import timezone
@@ -12,6 +11,7 @@ from django.utils import timezone
 from accounts.consents import agree_by_registration
 from accounts.models import User
 from accounts.page_sessions import open_page_session
+from accounts.stored_sessions import SessionStore
 
 
 def force_login(self: Client, user: User, backend: Any = None, *, factor: bool = False) -> None:

@@ -9,7 +9,6 @@ import pytest
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY, login
 from django.contrib.auth.models import AnonymousUser
-from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.http import HttpRequest
 from django.test import Client as Browser
@@ -19,6 +18,7 @@ from django.utils import timezone
 from accounts import page_sessions, sessions
 from accounts.blocking import block, unblock
 from accounts.models import SecurityEvent, Session, User
+from accounts.stored_sessions import SessionStore
 from tests.accounts.people import PASSWORD, call, person, superuser, tokens_of
 
 pytestmark = pytest.mark.usefixtures("database")

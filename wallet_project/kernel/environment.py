@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 import environs
 
+from wallet_project.kernel.outgoing import is_sound
 from wallet_project.kernel.rate_limits import PRODUCTION
 
 env = environs.Env()
@@ -71,6 +72,14 @@ def _web_address(value: str) -> str:
     if parsed.scheme not in ("http", "https") or not parsed.hostname:
         raise environs.EnvError("must begin with https:// (or http://) and name a host")
     return value.rstrip("/")
+
+
+@env.parser_for("gateway_address")
+def _gateway_address(value: str) -> str:
+    address = value.rstrip("/")
+    if not is_sound(address):
+        raise environs.EnvError("must be https://HOST… (http:// only for this machine), without login or query")
+    return address
 
 
 @env.parser_for("redis_address")
