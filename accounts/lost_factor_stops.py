@@ -15,7 +15,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.urls import reverse
 
 from accounts import audit, notices
 from accounts.models import LostFactor, User
@@ -23,6 +22,8 @@ from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id
 
 KIND: Final = "factor.lost_stopped"
+# At the root of the pages.
+PAGE: Final = "lost-factor/stop"
 PARAMETER: Final = "token"
 OPEN: Final = (LostFactor.Status.ASKED, LostFactor.Status.SEEN, LostFactor.Status.WAITING)
 # Letters only, so that nothing in a message looks like a code: one for each hexadecimal digit.
@@ -41,7 +42,7 @@ def link_of(lost: str) -> str:
     uuid = parse_public_id(LostFactor.PREFIX, lost)
     if uuid is None:
         raise ValueError("That is no lost factor.")
-    return f"{settings.PUBLIC_URL}{reverse('lost_factor_stop')}?{PARAMETER}={token_of(uuid)}"
+    return f"{settings.PUBLIC_URL}/{PAGE}?{PARAMETER}={token_of(uuid)}"
 
 
 def token_of(lost: UUID) -> str:
