@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts import address_undo
 from accounts.addresses import any_address
-from accounts.models import AddressChange, SecurityEvent, Session, User
+from accounts.models import AddressChange, SecurityEvent, Session, User, VerificationCode
 from accounts.purging import purge
 from accounts.queries import owner_of
 from tests.accounts.changing import ask, change_to, confirm, undo_tokens
@@ -133,6 +133,7 @@ def test_codes_on_their_way_to_the_thief_are_dead() -> None:
     for email in (zoyas, asha.email):
         body = {"email": email, "code": code, "new_password": "seven-brown-otters"}
         assert call("POST", "/auth/password/reset/confirm", body).json()["code"] == "code_invalid"
+    assert not VerificationCode.objects.filter(verification__user=asha).exists()
 
 
 def test_an_old_address_that_opens_another_wallet_by_now_stays_there() -> None:
