@@ -1,9 +1,12 @@
 """Forms of the accounts' pages and of the admin. They are a courtesy: the deeds judge."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django import forms
 
 from accounts import blocking, names, passwords
-from accounts.address_field import AddressField
+from accounts.address_field import AddressField, AddressInput
 
 
 class ConsentField(forms.BooleanField):
@@ -43,8 +46,15 @@ class ConsentForm(forms.Form):
     next = forms.CharField(required=False, max_length=2000, widget=forms.HiddenInput)
 
 
+class _SignInInput(AddressInput):
+    """Programs that know Django's admin name it `username`."""
+
+    def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> Any:
+        return super().value_from_datadict(data, files, name if name in data else "username")
+
+
 class SignInForm(forms.Form):
-    address = AddressField()
+    address = AddressField(widget=_SignInInput())
     password = forms.CharField(
         label="Password",
         max_length=passwords.LONGEST,

@@ -28,7 +28,10 @@ class WalletAdminSite(AdminSite):
         next = request.GET.get("next") or reverse("admin:index", current_app=self.name)
         if super().has_permission(request) and not staff_factor.may_work(request):
             return staff_factor.ask(request, next=own_address(request, next))
-        return HttpResponseRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': next}, safe='/')}")
+        # A program that posts to Django's own address goes on to that door with what it posted.
+        return HttpResponseRedirect(
+            f"{settings.LOGIN_URL}?{urlencode({'next': next}, safe='/')}", preserve_request=request.method == "POST"
+        )
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> NoReturn:  # noqa: ARG002
         """Django's form would set a password and leave tokens and other sessions alive."""

@@ -101,7 +101,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             status, wait = refusal.status, refusal.retry_after_seconds
         else:
             request.session.pop(VERIFYING, None)
-            wanted = own_address(request, form.cleaned_data["next"])
+            wanted = own_address(request, form.cleaned_data["next"] or request.GET.get("next", ""))
             if second_factor.is_on(user):
                 return begin_second_step(request, user=user, next=wanted)
             open_page_session(request, user=user, factor=False, now=timezone.now())
