@@ -149,8 +149,8 @@ def _take_away(lost: LostFactor, now: datetime) -> list[int]:
         # Before the request's own row, as whoever asks does.
         lock_person(lost.user)
         # One conditional UPDATE: of this and the stopping only one happens, and this once.
-        ready = LostFactor.objects.filter(pk=lost.pk, status=_Status.WAITING, ready_at__lte=now)
-        if not ready.update(status=_Status.DONE, ended_at=now) or lost.second_by is None:
+        waiting = LostFactor.objects.filter(pk=lost.pk, status=_Status.WAITING)
+        if not waiting.update(status=_Status.DONE, ended_at=now) or lost.second_by is None:
             return []
         log.info("lost_factor.taken_away", lost=lost.public_id, user=lost.user.public_id)
         return take_all_away(user=lost.user, by=lost.second_by, now=now)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts import lost_factor_stops, lost_factors, second_factor
 from accounts.blocking import block
 from accounts.lost_factors import ask, decide, take_away_due
-from accounts.models import InboxMessage, LostFactor, Passkey, RecoveryDevice, SecurityEvent, User
+from accounts.models import InboxMessage, LostFactor, Passkey, RecoveryDevice, SecurityEvent, Session, User
 from accounts.roles import AUDITOR, SUPPORT, SUPPORT_LEAD
 from tests.accounts.factors import code_of, enrolled
 from tests.accounts.people import call, deliver, messages_to, new_email, new_phone, person, superuser, tokens_of
@@ -75,6 +75,8 @@ def at_second_step(user: User) -> tuple[Browser, Page]:
 def test_from_the_second_step_to_the_taking_away_every_page_on_the_way(dev: User, lata: User) -> None:
     asha = loser(phone=new_phone())
     signed_in_before = Browser(asha)
+    # It would be over in half a day by itself.
+    Session.objects.filter(user=asha).update(expires_at=timezone.now() + 3 * A_DAY)
     browser, page = at_second_step(asha)
     assert 'href="/sign-in/lost-factor"' in page.response.content.decode()
     page = browser.open("/sign-in/lost-factor")
