@@ -41,7 +41,10 @@ class GatewayOrder(models.Model):
             models.UniqueConstraint(fields=["gateway", "order_id"], name="order_known_once"),
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="order_amount_positive"),
         ]
-        indexes = [models.Index(fields=["check_at"], condition=Q(check_at__isnull=False), name="order_due")]
+        indexes = [
+            models.Index(fields=["check_at"], condition=Q(check_at__isnull=False), name="order_due"),
+            models.Index(fields=["transaction"], condition=Q(state__in=["NEW", "OPEN"]), name="order_open"),
+        ]
 
     def __str__(self) -> str:
         return self.order_id or f"order of {self.transaction_id}"
