@@ -33,13 +33,18 @@ def faults(answer: Any) -> list[str]:
     found += [f"{name}: {value}" for name, value in headers.items() if name.startswith("Access-Control-")]
     if "no-store" not in headers.get("Cache-Control", ""):
         found.append(f"Cache-Control: {headers.get('Cache-Control')}")
-    for cookie in answer.cookies.values():
+    for cookie in filter(_is_set, answer.cookies.values()):
         if not (cookie["httponly"] and cookie["samesite"] == "Lax" and cookie["path"] == "/" and not cookie["domain"]):
             found.append(f"Set-Cookie: {cookie.OutputString()}")
     policy = policy_of(answer)
     if not headers.get("Content-Type", "").startswith("text/html"):
         return found if policy == _NOT_A_PAGE else [*found, f"policy: {policy}"]
     return found + _faults_of_page(answer, policy)
+
+
+def _is_set(cookie: Any) -> bool:
+    """And not taken away."""
+    return bool(cookie.value)
 
 
 def _faults_of_page(answer: Any, policy: dict[str, list[str]]) -> list[str]:

@@ -7,7 +7,7 @@ takes a short look; `SCHEMA_FUZZ_EXAMPLES=500` takes a long one.
 
 import os
 import time
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import schemathesis
@@ -75,5 +75,5 @@ schema = schemathesis.pytest.from_fixture("published")
     derandomize=EXAMPLES < 100,
     suppress_health_check=list(HealthCheck),
 )
-def test_no_call_answers_what_the_schema_does_not_tell_of(case: schemathesis.Case, caller: Caller) -> None:
+def test_no_call_answers_what_the_schema_does_not_tell_of(case: "schemathesis.Case[Any]", caller: Caller) -> None:
     case.call_and_validate(headers=caller.headers, checks=CHECKS)
