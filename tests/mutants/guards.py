@@ -395,18 +395,7 @@ MUTANTS: Final = (
                 "            assert hold_other_wallets\n",
             ),
         ),
-        (f"{SPENDING_RACES}::test_nor_do_they_from_two_wallets_to_two_wallets",),
-    ),
-    Mutant(
-        "that each run of a posting reads anew what was spent",
-        (
-            Edit(
-                "payments/authorising.py",
-                "        self.standing = _standing_of(self.movement",
-                "        self.standing = self.standing or _standing_of(self.movement",
-            ),
-        ),
-        (f"{SPENDING_RACES}::test_a_days_limit_is_never_passed_together",),
+        (f"{SPENDING_RACES}::test_a_payment_from_another_wallet_comes_after_the_one_under_way_and_counts_it",),
     ),
     Mutant(
         "the guard of the limits",

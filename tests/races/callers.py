@@ -109,9 +109,9 @@ class Callers:
         """The same with deeds: module-level functions with their arguments, which take what they need by its key."""
         return self.race([[[deed] for deed in deeds[start::PROCESSES]] for start in range(PROCESSES)])
 
-    def begin(self, groups: Sequence[Group]) -> Connection:
-        """Let the first process post this list on its own; `answer_of` waits for it."""
-        self._lines[0].send((0.0, [[groups]]))
+    def begin(self, work: Sequence[Group] | Deed) -> Connection:
+        """Let the first process post this list, or do this deed, on its own; `answer_of` waits for it."""
+        self._lines[0].send((0.0, [[work]]))
         return self._lines[0]
 
     def answer_of(self, line: Connection) -> Report:

@@ -9,11 +9,14 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 from django.conf import settings
+from django.db import connections
 from django.utils import timezone
 
 from accounts.models import User
+from payments import authorising
 from payments.bank_accounts import add_bank_account
 from payments.models import HoldingLimit, LimitRule, Payout, StepUp
 from payments.step_ups import StepUpRequired
@@ -22,6 +25,7 @@ from tests.accounts.factors import code_of, enrolled
 from tests.accounts.people import code_sent_to
 from tests.ledger.factories import Member, WalletFactory, asha, fund, ravi
 from tests.races.callers import Callers, Race
+from tests.races.conftest import anybody_waits_for
 from tests.races.spenders import send, withdraw
 from wallet_project.kernel.money import Money
 from wallets.models import Wallet
@@ -94,6 +98,32 @@ def test_nor_do_they_from_two_wallets_to_two_wallets(four: Callers) -> None:
     race = four.race_deeds(deeds)
     assert_answers(race, four, done=10, step_up_required=10)
     assert r.balance + Wallet.objects.get(pk=stall.pk).balance == 4990
+
+
+def test_a_payment_from_another_wallet_comes_after_the_one_under_way_and_counts_it(
+    four: Callers, watcher: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, r = asha(balance="5000"), ravi()
+    till, stall = shop_of(a), shop_of(r)
+    fund(till, "5000")
+    pay = partial(send, payer=a.user.pk)
+    assert pay(to=r.wallet.public_id, amount="1", key=new_key()) == "done"
+    other = partial(pay, to=stall.public_id, amount="2999", key=new_key(), wallet=till.public_id)
+    real, begun = authorising.note_spending, []
+
+    def note_and_let_the_other_come(**spent: Any) -> None:
+        real(**spent)
+        with connections["posting"].cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            (backend,) = cursor.fetchone()
+        begun.append(four.begin(other))
+        while not begun[0].poll(0.02) and not anybody_waits_for(watcher, backend):
+            """Until it has answered, which it must not yet, or waits."""
+
+    monkeypatch.setattr(authorising, "note_spending", note_and_let_the_other_come)
+    assert pay(to=r.wallet.public_id, amount="2999", key=new_key()) == "done"
+    assert four.answer_of(begun[0]).answers == ["step_up_required"]
+    assert r.balance + Wallet.objects.get(pk=stall.pk).balance == 3000
 
 
 def test_a_days_limit_is_never_passed_together(four: Callers) -> None:
