@@ -264,3 +264,21 @@ def test_messages_to_an_address_are_bounded_over_all_registrations() -> None:
 def test_a_resend_needs_exactly_one_address(body: dict[str, object]) -> None:
     answer = call("POST", "/auth/verify/resend", body)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+
+
+def test_zoya_who_registered_ashas_email_first_has_nothing_of_it() -> None:
+    """Neither her password nor her codes open what Asha proves later, whichever of them came first or last."""
+    email, zoyas = new_email(), "zoya-was-here-first"
+    register_by_api(email=email, full_name="Zoya", password=zoyas)
+    early = code_sent_to(email)
+    register_by_api(email=email)
+    right = code_sent_to(email)
+    register_by_api(email=email, full_name="Zoya", password=zoyas)
+    assert call("POST", "/auth/token", {"email": email, "password": zoyas}).json()["code"] == "not_verified"
+    assert call("POST", "/auth/verify", {"email": email, "code": right}).json()["user"]["full_name"] == "Asha Rao"
+    for password, code in ((zoyas, "credentials_invalid"), (PASSWORD, None)):
+        assert call("POST", "/auth/token", {"email": email, "password": password}).json().get("code") == code
+    assert call("POST", "/auth/verify", {"email": email, "code": early}).json()["code"] == "code_invalid"
+    register_by_api(email=email, full_name="Zoya", password=zoyas)
+    assert call("POST", "/auth/token", {"email": email, "password": zoyas}).json()["code"] == "credentials_invalid"
+    assert User.objects.get(email=email).full_name == "Asha Rao"
