@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from django.contrib.sessions.backends import db
-from django.contrib.sessions.models import Session
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.utils import timezone
 
 # In hexadecimal, as long as Django's column.
@@ -34,8 +34,8 @@ class SessionStore(db.SessionStore):
     def exists(self, session_key: str) -> bool:
         return bool(self.model.objects.filter(session_key=digest_of(session_key)).exists())
 
-    def create_model_instance(self, data: Mapping[str, Any]) -> Session:
-        row: Session = super().create_model_instance(data)  # type: ignore[arg-type]
+    def create_model_instance(self, data: Mapping[str, Any]) -> AbstractBaseSession:
+        row = super().create_model_instance(data)  # type: ignore[arg-type]
         row.session_key = digest_of(row.session_key)
         return row
 

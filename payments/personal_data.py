@@ -36,7 +36,7 @@ from accounts.models import (
 from accounts.own_password import check_own_password
 from ledger.queries import MOST_ROWS, SeenEntry, SeenTransaction, entries_of, history_of
 from payments.bank_accounts import masked_number
-from payments.models import BankAccount, OwnLimit, PaymentAttempt
+from payments.models import BankAccount, OwnLimit, PaymentAttempt, StepUp
 from wallet_project.kernel.database import give_back_connection
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.money import Money
@@ -211,6 +211,7 @@ def _sections(user: User) -> Mapping[str, Rows]:
             OwnLimit.objects.filter(user=user),
             *("type", "per_transaction", "per_day", "per_month", "asked_at", "since", "dropped_at"),
         ),
+        "codes_asked_for": _plain(StepUp.objects.filter(user=user), "channel", "created_at", "expires_at", "spent_at"),
         "payments_at_the_gateway": _plain(
             PaymentAttempt.objects.filter(order__transaction__to_wallet__owner=user),
             *("gateway", "payment_id", "amount_minor", "currency", "status", "method", "reference", "first_seen_at"),

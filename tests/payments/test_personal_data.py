@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.utils import timezone
 
 from accounts import audit
@@ -57,6 +58,37 @@ def test_a_person_has_all_of_their_own_and_nobody_elses(monkeypatch: pytest.Monk
     hidden = (secret, *codes, "50100012340001", asha.user.password, ravi.email, "Ravi Iyer", "Dev", dev.email, "Zoya")
     assert [each for each in hidden if str(each) in text] == []
     assert ravi.wallet.public_id in text  # what they see anyway
+
+
+def test_every_table_about_a_person_is_told() -> None:
+    """One that comes later has a line here, and a part in the document."""
+    about = {
+        model._meta.label: field.name
+        for model in apps.get_models()
+        for field in model._meta.get_fields()
+        if field.related_model is User and field.concrete and field.name in ("user", "owner", "subject")
+    }
+    told_in = {
+        "accounts.AddressChange": "address_changes",
+        "accounts.Consent": "consents",
+        "accounts.KnownDevice": "devices",
+        "accounts.KycSubmission": "identity_documents",
+        "accounts.LostFactor": "lost_factors",
+        "accounts.Passkey": "passkeys",
+        "accounts.RecoveryDevice": "recovery_codes",
+        "accounts.SecurityEvent": "security_events",
+        "accounts.Session": "sessions",
+        "accounts.StatusChange": "history_of_status",
+        "accounts.TotpDevice": "authenticator_apps",
+        "accounts.Verification": "messages",
+        "payments.BankAccount": "bank_accounts",
+        "payments.OwnLimit": "own_limits",
+        "payments.StepUp": "codes_asked_for",
+        "wallets.Wallet": "wallets",
+    }
+    # Of what staff did, and the name under which the ledger knows somebody: nothing about the person themselves.
+    assert set(about) == {*told_in, "admin.LogEntry", "accounts.Actor"}
+    assert set(data_of(holder())) == {*told_in.values(), "made_at", "profile", "payments_at_the_gateway"}
 
 
 def test_it_is_read_a_page_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
