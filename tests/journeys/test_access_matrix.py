@@ -230,7 +230,7 @@ def respond(world: World, role: str, method: str, at: str, body: Any = None) -> 
 
 
 def meaning(status: int, place: str) -> str:
-    if status in (301, 302, 303) and place.startswith(("/sign-in", "/admin/login/")):
+    if status in (301, 302, 303, 307) and place.startswith(("/sign-in", "/admin/login/")):
         return SIGN_IN
     for word, code in _LEFT_TO_ITSELF.items():
         if status == code:
