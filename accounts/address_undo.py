@@ -10,7 +10,7 @@ the database, which has its digest, nor in a queue.
 
 import hmac
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 from uuid import UUID
@@ -88,7 +88,8 @@ def change_of(*, token: str, now: datetime) -> AddressChange:
 def undo(*, token: str, now: datetime) -> Undone:
     """
     The person's addresses are again what they were before this change; changes after it are undone with it. Everything
-    that is signed in dies, and so do codes that are on their way. Large payments go on asking support.
+    that is signed in dies, and so do codes that are on their way. For as long as after any change large payments ask
+    support: an undo changes the addresses, too, and may come in a change's last minute.
 
     :raises Refusal: `code_invalid`: nobody's, too old, undone before, or the old address is somebody else's by now.
     """
@@ -103,7 +104,10 @@ def undo(*, token: str, now: datetime) -> Undone:
             _restore(user, each, now)
         _save(user)
         AddressChange.objects.filter(pk__in=[each.pk for each in undone]).update(
-            status=AddressChange.Status.UNDONE, undone_at=now, undo_digest=None
+            status=AddressChange.Status.UNDONE,
+            undone_at=now,
+            undo_digest=None,
+            held_until=now + timedelta(hours=settings.ADDRESS_UNDO_HOURS),
         )
         AddressChange.objects.filter(user=user, status=AddressChange.Status.REQUESTED).update(
             status=AddressChange.Status.DROPPED

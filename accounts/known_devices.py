@@ -19,6 +19,9 @@ from wallet_project.kernel.database import require_transaction
 
 LIFETIME: Final = timedelta(days=400)
 MOST_DEVICES: Final = 50
+# A device that is seen again so much later is one that somebody keeps; one seen once, so long ago, is gone.
+RETURNED: Final = timedelta(days=1)
+GONE: Final = timedelta(days=30)
 MOST_PEOPLE_OF_A_BROWSER: Final = 5
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 # The first that is found names it: most call themselves by the names of those before them, too.
@@ -96,7 +99,7 @@ def remember(*, user: User, tokens: Sequence[str], client: Client, now: datetime
         first_seen_at=now,
         last_seen_at=now,
     )
-    _forget_the_oldest(user)
+    _forget_some(user, but=device, now=now)
     return Remembered(device, (token, *tokens)[:MOST_PEOPLE_OF_A_BROWSER], is_new=True, is_first=is_first)
 
 
@@ -113,9 +116,20 @@ def label_of(agent: str) -> str:
     return program.group() if program else "Unknown device"
 
 
-def _forget_the_oldest(user: User) -> None:
-    kept = KnownDevice.objects.filter(user=user).order_by("-last_seen_at", "-pk")
-    KnownDevice.objects.filter(pk__in=list(kept.values_list("pk", flat=True)[MOST_DEVICES:])).delete()
+def _forget_some(user: User, *, but: KnownDevice, now: datetime) -> None:
+    """
+    Past `MOST_DEVICES`: first those that came once and are long gone, then the newest that never came again, last those
+    that did. So whoever knows the password and signs in any number of times pushes out devices of their own.
+    """
+
+    def worth(device: KnownDevice) -> tuple[int, float]:
+        seen = device.last_seen_at.timestamp()
+        if device.last_seen_at - device.first_seen_at >= RETURNED:
+            return (2, seen)
+        return (1, -seen) if device.last_seen_at > now - GONE else (0, seen)
+
+    others = sorted(KnownDevice.objects.filter(user=user).exclude(pk=but.pk), key=worth, reverse=True)
+    KnownDevice.objects.filter(pk__in=[device.pk for device in others[MOST_DEVICES - 1 :]]).delete()
 
 
 def _digest(token: str) -> bytes:

@@ -12,6 +12,7 @@ from accounts import sessions
 from accounts.models import Session
 from accounts.page_sessions import session_of
 from accounts.signed_in import SignedInRequest, signed_in
+from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.redirects import see_other
 
 
@@ -20,7 +21,12 @@ from wallet_project.kernel.redirects import see_other
 def session_list(request: SignedInRequest) -> HttpResponse:
     """This browser first, then all the others, newest first."""
     current = _current(request)
-    page = sessions.open_sessions_of(user=request.user, now=timezone.now(), cursor=request.GET.get("cursor"))
+    now = timezone.now()
+    try:
+        page = sessions.open_sessions_of(user=request.user, now=now, cursor=request.GET.get("cursor"))
+    except Refusal:
+        # No place in the list: it begins at the top.
+        page = sessions.open_sessions_of(user=request.user, now=now)
     context = {
         "here": "security",
         "current": current,

@@ -7,6 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import address_undo
+from accounts.address_changes import held_until
 from accounts.addresses import any_address
 from accounts.models import AddressChange, SecurityEvent, Session, User, VerificationCode
 from accounts.purging import purge
@@ -71,8 +72,11 @@ def test_after_three_days_it_is_refused_and_a_moment_before_it_is_not() -> None:
     with pytest.raises(Refusal, match="code_invalid"):
         address_undo.undo(token=token, now=done_at + timedelta(days=3))
     assert owner_of(any_address(zoyas)) == asha
-    address_undo.undo(token=token, now=done_at + timedelta(days=3, seconds=-1))
+    last = done_at + timedelta(days=3, seconds=-1)
+    address_undo.undo(token=token, now=last)
     assert owner_of(any_address(zoyas)) is None
+    # An undo is a change as well: whoever made it moves nothing large a second later.
+    assert held_until(user=asha, now=last + timedelta(seconds=2)) == last + timedelta(days=3)
 
 
 def test_no_other_token_undoes_anything() -> None:

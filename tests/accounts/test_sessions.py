@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -20,6 +21,7 @@ from accounts.blocking import block, unblock
 from accounts.models import SecurityEvent, Session, User
 from accounts.stored_sessions import SessionStore
 from tests.accounts.people import PASSWORD, call, person, superuser, tokens_of
+from wallet_project.kernel.ids import public_id
 
 pytestmark = pytest.mark.usefixtures("database")
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -221,6 +223,23 @@ def test_a_page_session_lives_twelve_hours_however_much_it_is_used() -> None:
     session = signed_in_row(asha)
     assert session.expires_at - session.created_at == timedelta(hours=12)
     assert timedelta(seconds=settings.SESSION_COOKIE_AGE) >= sessions.PAGES_LIFETIME
+
+
+def test_a_cursor_that_is_no_place_begins_at_the_top() -> None:
+    asha = person()
+    browser = signed_in(asha)
+    tokens_of(asha)
+    top = shown(browser.get(PAGE))
+    for cursor in ("x", "%00", public_id("ses", uuid4())):
+        assert shown(browser.get(f"{PAGE}?cursor={cursor}")) == top
+
+
+def shown(answer: Any) -> list[str]:
+    """The devices on the page that can be signed out."""
+    assert answer.status_code == 200
+    found = re.findall(r"/security/sessions/(\w+)/end", answer.content.decode())
+    assert found
+    return found
 
 
 def test_its_last_use_is_written_down_once_a_minute_at_most() -> None:

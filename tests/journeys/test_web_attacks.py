@@ -118,6 +118,14 @@ def test_every_redirect_stays_on_this_site_whatever_host_a_header_names(asha: Ho
     assert led > 20
 
 
+@pytest.mark.parametrize("wanted", ["foo", "session_end", "account", "http://testserver/account", "wallet/../x"])
+def test_the_name_of_a_route_is_no_place_to_go_to(wanted: str, asha: Holder) -> None:
+    stranger = Client(raise_request_exception=False)
+    sent = stranger.post("/sign-in", {"address": asha.email, "password": PASSWORD, "next": wanted})
+    agreed = stranger.post("/consent", {"next": wanted})
+    assert [(answer.status_code, answer["Location"]) for answer in (sent, agreed)] == [(303, "/")] * 2
+
+
 @pytest.mark.parametrize("wanted", ELSEWHERE)
 def test_nobody_is_led_to_another_site(wanted: str, asha: Holder) -> None:
     asked = quote(wanted, safe="")

@@ -13,12 +13,16 @@ class SeeOther(HttpResponseRedirect):
 
 
 def see_other(to: str, *args: object) -> SeeOther:
-    """To a URL, or to a page by its name and arguments."""
-    return SeeOther(resolve_url(to, *args))
+    """To a path from the root, literally, or to a page by its name and arguments."""
+    return SeeOther(to if to.startswith("/") else resolve_url(to, *args))
 
 
 def own_address(request: HttpRequest, wanted: str) -> str:
-    """Where to go after signing in, if it is a page of this site; the first page, if not."""
-    if url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
+    """
+    Where to go after signing in, if it is a path from the root of this site; the first page, if not. Anything else that
+    stays here (`wallet`, or this site's own URL) could be the name of a route, and nothing of ours asks for it so.
+    """
+    allowed = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None, require_https=request.is_secure())
+    if allowed and wanted.startswith("/"):
         return wanted
     return resolve_url(settings.LOGIN_REDIRECT_URL)
