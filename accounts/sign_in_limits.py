@@ -10,7 +10,6 @@ All of it stands in Redis and is counted by one script there. Redis out of reach
 """
 
 import hmac
-import ipaddress
 import math
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +25,7 @@ from django.conf import settings
 
 from accounts.addresses import Address
 from accounts.models import KnownDevice, User
+from wallet_project.kernel.clients import network_of
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.rate_limits import Standing, guards, tell
 
@@ -42,8 +42,6 @@ REMEMBERED: Final = timedelta(days=1)
 # For so long after a new password the network address that it is typed from does not matter.
 PARDON: Final = timedelta(minutes=15)
 COUNTED: Final = frozenset({"credentials_invalid", "otp_invalid"})
-# Whoever has a /64 has all of its addresses (RFC 6177).
-_IPV6_NETWORK: Final = 64
 _BUSY_SECONDS: Final = 1
 
 # Three keys a count: its failures by time, until when it is locked, how often it was locked. Times in milliseconds.
@@ -114,7 +112,7 @@ def counts_of(*, account: User | Address, device: KnownDevice | None, network: s
     counted = _count_of_account(account)
     if _ask(lambda client: client.exists(_pardon(counted))):
         return [counted]
-    return [counted, Count("network", _network(network), MOST_OF_A_NETWORK)]
+    return [counted, Count("network", network_of(network), MOST_OF_A_NETWORK)]
 
 
 @contextmanager
@@ -207,15 +205,6 @@ def _count_of_account(account: User | Address) -> Count:
 
 def _count_of_device(digest: bytes | memoryview) -> Count:
     return Count("device", bytes(digest).hex(), MOST_OF_A_DEVICE)
-
-
-def _network(address: str) -> str:
-    if not address:
-        return "unknown"
-    found = ipaddress.ip_address(address)
-    if found.version == 4:
-        return str(found)
-    return str(ipaddress.ip_network((found, _IPV6_NETWORK), strict=False))
 
 
 def _pardon(account: Count) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 
-from wallet_project.kernel.clients import LONGEST_AGENT, client_of
+from wallet_project.kernel.clients import LONGEST_AGENT, client_of, network_of
 
 ZOYA, PROXY = "203.0.113.66", "10.0.0.1"
 SPOOFED = "198.51.100.7"
@@ -44,6 +44,16 @@ def test_one_address_is_spelt_in_one_way_and_nonsense_is_none(settings: Any) -> 
     assert address("2001:DB8:0:0::1") == "2001:db8::1"
     for nonsense in ("nobody", "203.0.113.66:80", "1.2.3.4.5", "x" * 5000):
         assert address(nonsense) == ""
+    # PostgreSQL's `inet` knows no scope ids.
+    assert address("fe80::1%eth0") == "fe80::1"
+
+
+def test_all_addresses_of_one_ipv6_network_are_counted_as_one_and_odd_ones_as_nobodys() -> None:
+    theirs = {network_of(f"2001:db8:1:2:{part:x}::{part:x}%eth{part}") for part in range(1, 99)}
+    assert theirs == {network_of("2001:db8:1:2::")} == {"2001:db8:1:2::/64"}
+    assert network_of("2001:db8:1:3::1") == "2001:db8:1:3::/64"
+    assert (network_of(ZOYA), network_of(f"::ffff:{ZOYA}")) == (ZOYA, ZOYA)
+    assert {network_of(odd) for odd in ("", "%", "nobody", "1.2.3", "::%", f"{ZOYA}%eth0", "x" * 5000)} == {"unknown"}
 
 
 def test_what_a_program_calls_itself_is_printable_and_short() -> None:

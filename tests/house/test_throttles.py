@@ -1,4 +1,4 @@
-"""However many calls come at once, as many pass as may: counted in Redis, by person or by network address."""
+"""However many calls come at once, as many pass as may: counted in Redis, by person or by network."""
 
 import re
 from collections import Counter
@@ -155,6 +155,16 @@ def test_a_forged_forwarded_address_is_nobody_elses(limit: Any) -> None:
     for number in range(3):
         answer = call("POST", "/auth/logout", {"refresh": "x"}, **{"X-Forwarded-For": f"198.51.100.{number}"})
         assert answer.status_code == (401 if number == 0 else 429)
+
+
+def test_whoever_has_all_addresses_of_a_network_is_counted_once(limit: Any) -> None:
+    limit("public", 2)
+    limit("public_pages", 2)
+    for path in ("/api/v1/auth/logout", "/sign-in"):
+        zoyas = [Client(REMOTE_ADDR=f"2001:db8:0:1::{number:x}") for number in range(1, 6)]
+        assert [zoya.get(path).status_code == 429 for zoya in zoyas] == [False] * 2 + [True] * 3
+        for other in ("2001:db8:0:2::1", "", "fe80::1%eth0"):
+            assert Client(REMOTE_ADDR=other).get(path).status_code != 429, other
 
 
 @pytest.mark.parametrize("path", ["/auth/verify", "/auth/verify/resend"])

@@ -14,6 +14,8 @@ from django.conf import settings
 from django.http import HttpRequest
 
 LONGEST_AGENT: Final = 200
+# Whoever has a /64 has all of its addresses (RFC 6177).
+_IPV6_NETWORK: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,30 @@ def _address_of(request: HttpRequest) -> str:
         listed = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
         # Fewer than our proxies would have written: it did not come through them all.
         seen = listed[-hops] if len(listed) >= hops else seen
+    found = _parsed(seen)
+    return "" if found is None else str(found)
+
+
+def network_of(address: str) -> str:
+    """
+    Whom to count: an IPv4 address, the /64 of an IPv6 address, or `unknown` for whatever is neither.
+
+    :param address: as `Client` has it.
+    """
+    found = _parsed(address)
+    if found is None:
+        return "unknown"
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(ipaddress.IPv6Network((int(found), _IPV6_NETWORK), strict=False))
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An IPv4 address inside an IPv6 one is that; a scope id says something only to the machine that wrote it."""
     try:
-        found = ipaddress.ip_address(seen)
+        found = ipaddress.ip_address(address)
     except ValueError:
-        return ""
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return str(mapped or found)
+        return None
+    if isinstance(found, ipaddress.IPv4Address):
+        return found
+    return found.ipv4_mapped or ipaddress.IPv6Address(int(found))

@@ -1,5 +1,5 @@
 """
-How often: requests counted in Redis, by route class, for each person or network address.
+How often: requests counted in Redis, by route class, for each person or network (`clients.network_of`).
 
 One script in Redis counts and answers, so of any number of requests at once exactly as many pass as may. A window
 begins with the first request in it; so at most twice the quota passes within any one window's length.
@@ -23,6 +23,7 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from wallet_project.kernel.clients import network_of
 from wallet_project.kernel.errors import Refusal
 
 log = structlog.get_logger("wallet.rate_limits")
@@ -48,7 +49,7 @@ class By(Enum):
 @dataclass(frozen=True, slots=True)
 class RouteClass:
     """
-    :ivar by: whom it counts; a stranger is always counted by network address.
+    :ivar by: whom it counts; a stranger is always counted by network.
     :ivar guards: it guards a registration, a code or a sign-in, so that nothing passes uncounted.
     """
 
@@ -194,7 +195,7 @@ def guards() -> redis.Redis:
 def _key(name: str, person: str | None, address: str) -> str:
     if person is not None and ROUTE_CLASSES[name].by is By.PERSON:
         return f"rate:{name}:person:{person}"
-    return f"rate:{name}:address:{address}"
+    return f"rate:{name}:network:{network_of(address)}"
 
 
 def _count(name: str, *, person: str | None, address: str, window: int) -> tuple[int, int] | None:
