@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import secrets
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -120,6 +121,49 @@ def test_what_is_deep_or_long_without_end_is_cut(written: io.StringIO) -> None:
     endless["again"] = endless
     structlog.get_logger("tests.logs").info("endless", it=endless, many=list(range(100_000)), long="x" * 1_000_000)
     assert len(written.getvalue()) < logs.LONGEST_TEXT + 5_000
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "a-",
+        "a.",
+        "a+",
+        "aA1-",
+        "eyJa-",
+        "-eyJ",
+        "http://",
+        "https://a:b",
+        "a://",
+        " /a",
+        "otpauth",
+        "HDFC0123456 ",
+        "1 ",
+    ],
+)
+def test_a_text_that_somebody_chose_costs_eight_times_as_much_where_it_is_eight_times_as_long(hostile: str) -> None:
+    def seconds(length: int) -> float:
+        # What lets every pattern begin, and nothing that lets one end.
+        text = "12345 ? : @ " + hostile * (length // len(hostile)) + "\\"
+        spent = []
+        for _ in range(5):
+            begun = time.thread_time()
+            logs.scrub(text)
+            spent.append(time.thread_time() - begun)
+        return min(spent)
+
+    assert seconds(19_200) < 24 * seconds(2_400)
+
+
+def test_what_cannot_begin_twice_in_a_text_is_still_found_wherever_it_begins() -> None:
+    token = SECRETS["access token"]
+    for text in (f"x-{token}", f"eyJa eyJb-{token}", f"/a /b\n{token}?", f"http://a http://b?c={token}"):
+        assert token[-20:] not in logs.scrub(text)
+    for text in ("éasha@example.com", "--asha@example.com", f"{'a-' * 99}asha@example.com"):
+        assert "asha@" not in logs.scrub(text)
+    for text in ("x://asha:pw@h", "http://a/ +redis://:pw@h", "a://b a://c:pw@h"):
+        assert "pw" not in logs.scrub(text)
+    assert logs.scrub(" /a /b?pin /c http://d http://e?pin") == " /a /b?[removed] /c http://d http://e?[removed]"
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\u2028", "\x85", "\x00", "\x1b[2J"])

@@ -29,10 +29,12 @@ _NO_SECRETS: Final = frozenset({"failure_code", "problem_code"})
 # The caller's own, sane by its form, and no use to anybody if it is changed.
 _AS_IT_IS: Final = frozenset({"request_id"})
 
+# Whoever fills a text chooses it. So each of these goes over it once: what was gone over in vain is not begun again
+# further on, for a pattern begins before its run and nowhere in it, or takes the run as it is and leaves it.
 _PHONE = re.compile(r"\+\d{6,15}")
-_EMAIL = re.compile(r"\b([A-Za-z0-9._%+-])[A-Za-z0-9._%+-]*@([A-Za-z0-9.-]+)")
-_QUERY = re.compile(r"(https?://[^\s?\"']+|(?<=\s)/[^\s?\"']*)\?[^\s\"']*")
-_LOGIN_IN_URL = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@\"']+@", re.I)
+_EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])([A-Za-z0-9._%+-])[A-Za-z0-9._%+-]*+@([A-Za-z0-9.-]+)")
+_QUERY = re.compile(r"(https?://[^\s?\"']++|(?<=\s)/[^\s?\"']*+)(\?[^\s\"']*+)?")
+_LOGIN_IN_URL = re.compile(r"(?<=://)[^\s/@\"']++@")
 _BEARER = re.compile(r"(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]+")
 _OTPAUTH = re.compile(r"otpauth(-migration)?://[^\s\"']*", re.I)
 # `password=…`, `"secret": "…"`, `code is …`: a name and what follows it.
@@ -41,7 +43,7 @@ _NAMED = re.compile(
 )
 _CODE = re.compile(r"(\bcode\b\D{0,20})\b\d{6,8}\b", re.I)
 # A signed or sealed token, a random key in base64url, a secret in base32.
-_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]++(\.[A-Za-z0-9_-]++\.[A-Za-z0-9_-]*+)?")
 _RANDOM = re.compile(
     r"(?<![\w-])(?=[\w-]{0,99}[0-9])(?=[\w-]{0,99}[A-Z])(?=[\w-]{0,99}[a-z])[A-Za-z0-9_-]{32,}={0,2}(?![\w-])", re.A
 )
@@ -51,8 +53,8 @@ _ACCOUNT = re.compile(r"\b([A-Z]{4}0[A-Z0-9]{6})\b(\W{0,20}(?:account_number\W{1
 _LONG_NUMBER = re.compile(r"(?<![\w.-])\d{9,}(?![\w-])|(?<![\w.-])\d(?:[ -]?\d){12,}(?![\w-])")
 _LONG = re.compile(r"[A-Za-z0-9_=.-]{24}")
 _DIGITS = re.compile(r"(\d[ -]?){5}")
-# PostgreSQL shows the whole row that a constraint refused.
-_FAILING_ROW = re.compile(r"(Failing row contains )\(.*\)\.?")
+# PostgreSQL shows the whole row that a constraint refused, up to the line's end.
+_FAILING_ROW = re.compile(r"(Failing row contains )\(.*")
 
 
 def scrub(text: str) -> str:
@@ -65,12 +67,13 @@ def scrub(text: str) -> str:
         text = _BEARER.sub(rf"\1 {REMOVED}", text)
     if ":" in text or "=" in text or " is " in text:
         text = _OTPAUTH.sub(f"otpauth://{REMOVED}", text)
-        text = _LOGIN_IN_URL.sub(rf"\1{REMOVED}@", text)
+        text = _LOGIN_IN_URL.sub(f"{REMOVED}@", text)
         text = _NAMED.sub(rf"\1\2{REMOVED}", text)
     if "?" in text:
-        text = _QUERY.sub(rf"\1?{REMOVED}", text)
+        text = _QUERY.sub(lambda found: f"{found[1]}?{REMOVED}" if found[2] else found[1], text)
     if _LONG.search(text):
-        for shape in (_JWT, _RANDOM, _BASE32):
+        text = _JWT.sub(lambda found: REMOVED if found[1] else found[0], text)
+        for shape in (_RANDOM, _BASE32):
             text = shape.sub(REMOVED, text)
     if _DIGITS.search(text):
         text = _CODE.sub(rf"\1{REMOVED}", text)
