@@ -192,12 +192,15 @@ def may_lift(*, user: User, by: User) -> bool:
 
 
 def _prove(user: User, password: str, code: str, shown_at: datetime | None, now: datetime) -> bool:
-    """Ask for the password, and for the second factor of whoever has one. Returns whether they have."""
+    """
+    Ask for the password, and for the second factor of whoever has one. Returns whether that is enough: of a factor that
+    was switched on a moment ago it is not.
+    """
     if second_factor.is_on(user):
         if not code and (shown_at is None or now - shown_at > FRESH):
             raise Refusal("otp_required")
         require_again(user=user, password=password, code=code, kind=KIND, now=now, shown_at=shown_at)
-        return True
+        return second_factor.has_settled(user, now)
     try:
         check_own_password(user=user, password=password, now=now)
     except Refusal as refusal:

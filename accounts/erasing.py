@@ -51,7 +51,7 @@ def erase_person(*, user: User, keep: list[int], now: datetime) -> None:
     user.full_name, user.status = NAME, User.Status.CLOSED
     user.email = user.phone = user.email_verified_at = user.phone_verified_at = None
     user.set_unusable_password()
-    user.second_factor = False
+    user.second_factor, user.second_factor_since = False, None
     user.last_login = None
     user.token_version += 1
     user.save()

@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 
 from accounts import totp
 from accounts.models import User
+from accounts.sessions import begun_at
 from accounts.tasks import wake_sender
 from accounts.tokens import Claims
 from wallet_project.kernel.fields import Text
@@ -26,6 +27,21 @@ class TotpAnswer(serializers.Serializer[Any]):
     secret = serializers.CharField(help_text="Base 32, to be typed.")
     otpauth_uri = serializers.CharField(help_text="The same and the rest, to be scanned.")
     qr_svg = serializers.CharField(help_text="The URI as a QR code, an SVG document.")
+
+
+class TotpRequest(serializers.Serializer[None]):
+    password = Text(
+        required=False,
+        allow_null=True,
+        max_length=_LONGEST_TEXT,
+        help_text="Only where the sign-in is older than ten minutes; a refresh is none.",
+    )
+    otp = Text(
+        required=False,
+        allow_null=True,
+        max_length=_LONGEST_TEXT,
+        help_text="Only with a second factor: a recovery code.",
+    )
 
 
 class TotpConfirmRequest(serializers.Serializer[None]):
@@ -44,13 +60,37 @@ class TotpRemoveRequest(serializers.Serializer[None]):
 class TotpView(APIView):
     @extend_schema(
         operation_id="auth_totp",
-        request=None,
-        responses={200: TotpAnswer, **problems(*BODY_PROBLEMS, *TOKEN_PROBLEMS, "factor_already_on")},
+        request=TotpRequest,
+        responses={
+            200: TotpAnswer,
+            **problems(
+                *BODY_PROBLEMS,
+                *TOKEN_PROBLEMS,
+                "factor_already_on",
+                "credentials_invalid",
+                "otp_required",
+                "otp_invalid",
+                "too_many_tries",
+            ),
+        },
         tags=["Identity"],
     )
     def post(self, request: Request) -> Response:
-        """A secret for an authenticator app. Nothing changes until it is confirmed; the last one asked for counts."""
-        enrolment = totp.begin(user=cast(User, request.user), now=timezone.now())
+        """
+        A secret for an authenticator app, within ten minutes of signing in or with the `password`. Nothing changes
+        until it is confirmed, by the same session within ten minutes; the last one asked for counts.
+        """
+        given = TotpRequest(data=request.data)
+        given.is_valid(raise_exception=True)
+        session = cast(Claims, request.auth).session
+        enrolment = totp.begin(
+            user=cast(User, request.user),
+            session=session,
+            password=given.validated_data.get("password") or "",
+            code=given.validated_data.get("otp") or "",
+            signed_in_at=begun_at(session=session),
+            now=timezone.now(),
+        )
         return Response(TotpAnswer(enrolment).data)
 
     @extend_schema(
@@ -88,7 +128,11 @@ class TotpConfirmView(APIView):
         tags=["Identity"],
     )
     def post(self, request: Request) -> Response:
-        """Show that the app has the secret. From now on it is asked for; every other session ends."""
+        """
+        Show that the app has the secret that this session asked for. From now on it is asked for; every other session
+        ends. For an account older than a day it proves payments and changes of address a day later; until then their
+        codes go to an address.
+        """
         given = TotpConfirmRequest(data=request.data)
         given.is_valid(raise_exception=True)
         confirmed = totp.confirm(

@@ -1,6 +1,6 @@
 """Forms of the second factor. They are a courtesy: the deeds judge."""
 
-from typing import Final
+from typing import Any, Final
 
 from django import forms
 
@@ -73,7 +73,7 @@ class AgainSoonForm(forms.Form):
 
 
 class PasskeyForm(forms.Form):
-    """What names a passkey; the browser adds what it made."""
+    """What names a passkey, and who asks for it; the browser adds what it made."""
 
     name = forms.CharField(
         label="Name",
@@ -83,7 +83,14 @@ class PasskeyForm(forms.Form):
         error_messages={"required": "Give it a name."},
     )
     password = _password()
+    # Asked for before the challenge is given, of whoever has a factor and did not show it a moment ago.
+    code = _code("Code", required=False, help_text="From your authenticator app, or one of your recovery codes.")
     credential = _credential()
+
+    def __init__(self, *args: Any, with_code: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not with_code:
+            del self.fields["code"]
 
 
 class ShownPasskeyForm(forms.Form):

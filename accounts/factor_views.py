@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any, Final
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -141,7 +142,12 @@ def show_passkey(request: HttpRequest, user: User, next: str, now: datetime) -> 
 
 def _passed(request: HttpRequest, user: User, next: str, now: datetime) -> HttpResponse:
     del request.session[PENDING]
-    open_page_session(request, user=user, factor=True, now=now)
+    try:
+        open_page_session(request, user=user, factor=True, now=now)
+    except Refusal as refusal:
+        # Blocked, or with another password, this very moment.
+        messages.error(request, refusal.detail)
+        return see_other("sign_in")
     return see_other(next)
 
 

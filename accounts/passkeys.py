@@ -28,7 +28,7 @@ from webauthn.helpers.structs import (
 )
 
 from accounts import recovery_codes
-from accounts.factor_changes import NewCodes, after_change, lock_person, require_again
+from accounts.factor_changes import ENROLLED, NewCodes, after_change, lock_person, require_again, require_to_add
 from accounts.models import Passkey, RecoveryDevice, User
 from wallet_project.kernel.card_numbers import refuse_card_number
 from wallet_project.kernel.errors import Refusal
@@ -84,10 +84,15 @@ def passkeys_of(*, user: User) -> list[Passkey]:
     return list(Passkey.objects.filter(user=user).order_by("pk")[:MOST])
 
 
-def ask_to_register(*, user: User, site: Site) -> Asked:
+def ask_to_register(
+    *, user: User, site: Site, password: str, code: str, shown_at: datetime | None, now: datetime
+) -> Asked:
     """
-    :raises Refusal: `limit_exceeded`.
+    :param code: of the factor that is on already.
+    :param shown_at: when one was last shown in the session that asks; a moment ago stands for the code.
+    :raises Refusal: `credentials_invalid`, `otp_required`, `otp_invalid`, `too_many_tries`, `limit_exceeded`.
     """
+    require_to_add(user=user, password=password, code=code, now=now, signed_in_at=None, shown_at=shown_at)
     theirs = passkeys_of(user=user)
     if len(theirs) >= MOST:
         raise Refusal("limit_exceeded", f"You have {MOST} passkeys already. Remove one first.")
@@ -148,9 +153,7 @@ def register(
             )
             has_codes = RecoveryDevice.objects.filter(user=user).exists()
             codes = [] if has_codes else recovery_codes.make(user=user, now=now)
-            messages = after_change(
-                user=user, kind="factor.enrolled", change="passkey added", keep=keep, now=now, shown=True
-            )
+            messages = after_change(user=user, kind=ENROLLED, change="passkey added", keep=keep, now=now)
     except IntegrityError as error:
         # Somebody's already, and one authenticator makes no two alike.
         raise Refusal("code_invalid", "That passkey is in use already.") from error

@@ -2,8 +2,8 @@
 The second factor: whether a person has one, and whether a code is theirs.
 
 Codes are judged as django-otp's `match_token` judges them, every device of the person locked, and one person's codes
-one after another: the counter of their failures is locked first. The count, the code's use and the answer are one
-transaction, which is committed whatever the answer is, so that nobody's rollback gives tries or codes back.
+of one place one after another: the counter of their failures is locked first. The count, the code's use and the answer
+are one transaction, which is committed whatever the answer is, so that nobody's rollback gives tries or codes back.
 
 django-otp's throttling would refuse a right code for a while after each wrong one. Here a number of failures in a
 window is let pass, and then none.
@@ -12,8 +12,10 @@ window is let pass, and then none.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
+from django.conf import settings
 from django.db import transaction
 from django_otp import devices_for_user
 
@@ -23,10 +25,18 @@ from wallet_project.kernel.database import require_transaction
 from wallet_project.kernel.errors import Refusal
 
 # A thief who knows the password guesses one of three codes in a million each time: 10 in 15 minutes are 3 in a
-# thousand a day, and the person is told of every device that signs in.
+# thousand a day, and the person is told of every device that signs in. Of each of `Place`.
 FAILURES: Final = tries.Limit(AddressTries.Kind.FACTOR, most=10, window=timedelta(minutes=15))
 
 Device = TotpDevice | RecoveryDevice
+
+
+class Place(StrEnum):
+    """Where a code is shown. Each is counted by itself: a stranger with the password locks the person out of none."""
+
+    NEW_DEVICE = "new device"
+    KNOWN_DEVICE = "known device"
+    SIGNED_IN = "signed in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,19 @@ def is_on(user: User) -> bool:
     return user.second_factor
 
 
-def check(*, user: User, code: str, now: datetime) -> None:
+def has_settled(user: User, now: datetime) -> bool:
+    """
+    Whether this person's factor proves payments and changes of address. One that was switched on for an account older
+    than a day (FACTOR_SETTLES_HOURS) does a day later: whoever came into an open session and added one gains nothing
+    before its owner has read the message about it. Asks the database nothing.
+    """
+    since, settling = user.second_factor_since, timedelta(hours=settings.FACTOR_SETTLES_HOURS)
+    if not user.second_factor or since is None:
+        return user.second_factor
+    return since <= user.created_at + settling or since + settling <= now
+
+
+def check(*, user: User, code: str, now: datetime, place: Place = Place.SIGNED_IN) -> None:
     """
     Use up a code of this person's: their authenticator app's, or one of their recovery codes.
 
@@ -66,7 +88,7 @@ def check(*, user: User, code: str, now: datetime) -> None:
     :raises RuntimeError: inside a transaction, whose rollback would give the try and the code back.
     """
     with transaction.atomic(durable=True):
-        judgement = judge(user=user, devices=devices_for_user(user, for_verify=True), code=code, now=now)
+        judgement = judge(user=user, devices=devices_for_user(user, for_verify=True), code=code, now=now, place=place)
         if isinstance(judgement.accepted, RecoveryDevice):
             audit.record("factor.recovery_code_used", now=now, actor=user, subject=user)
     judgement.require("otp_invalid")
@@ -78,7 +100,9 @@ def judge_totp(*, user: User, code: str, now: datetime) -> Judgement:
     return judge(user=user, devices=devices, code=code, now=now)
 
 
-def judge(*, user: User, devices: Iterable[Device], code: str, now: datetime) -> Judgement:
+def judge(
+    *, user: User, devices: Iterable[Device], code: str, now: datetime, place: Place = Place.SIGNED_IN
+) -> Judgement:
     """
     Count a failure, unless one of these devices takes the code. A code that was used already is refused, but it is
     no guess, and not counted: of a request that came twice the second locks nobody out.
@@ -86,13 +110,14 @@ def judge(*, user: User, devices: Iterable[Device], code: str, now: datetime) ->
     :param devices: read, and locked, only after the person's counter is.
     """
     require_transaction("default")
-    wait = tries.spend(limit=FAILURES, address=user.public_id, now=now)
+    counter = f"{user.public_id} {place}"
+    wait = tries.spend(limit=FAILURES, address=counter, now=now)
     if wait is not None:
         return Judgement(None, wait)
     tried = list(devices)
     accepted = next((device for device in tried if device.accept(code=code, now=now)), None)
     if accepted is not None:
-        tries.forget(kind=FAILURES.kind, address=user.public_id)
+        tries.forget(kind=FAILURES.kind, address=counter)
     elif any(device.has_accepted(code=code, now=now) for device in tried):
-        tries.give_back(kind=FAILURES.kind, address=user.public_id)
+        tries.give_back(kind=FAILURES.kind, address=counter)
     return Judgement(accepted)

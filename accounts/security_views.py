@@ -1,6 +1,7 @@
 """The page /security: what proves that it is you beside your password, switched on and off."""
 
 from typing import Any, cast
+from uuid import UUID
 
 from django.contrib import messages
 from django.forms import Form
@@ -14,7 +15,6 @@ from accounts import passkey_challenges, passkeys, recovery_codes, totp
 from accounts.factor_changes import FRESH, make_codes_anew
 from accounts.factor_forms import AgainForm, AgainSoonForm, ConfirmForm, PasskeyForm
 from accounts.models import Session, TotpDevice
-from accounts.own_password import check_own_password
 from accounts.page_sessions import session_of
 from accounts.signed_in import SignedInRequest, signed_in
 from accounts.tasks import wake_sender
@@ -26,19 +26,22 @@ from wallet_project.kernel.redirects import see_other
 @signed_in
 def security(request: SignedInRequest) -> HttpResponse:
     """What is on, and where to change it."""
-    return _overview(request, PasskeyForm(), 200)
+    return _overview(request, PasskeyForm(with_code=_wants_code(request)), 200)
 
 
-@require_POST
+@sensitive_post_parameters("password", "code")
+@require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
 def totp_begin(request: SignedInRequest) -> HttpResponse:
-    """A new secret; nothing is on before it is confirmed."""
-    try:
-        totp.begin(user=request.user, now=timezone.now())
-    except Refusal as refusal:
-        messages.error(request, refusal.detail)
+    """Ask for the password, and for a factor that is on; then a new secret. Nothing is on before it is confirmed."""
+    if TotpDevice.objects.filter(user=request.user, confirmed=True).exists():
         return see_other("security")
-    return see_other("totp")
+
+    def begin(keep: UUID, **given: Any) -> HttpResponse:
+        totp.begin(session=keep, **given)
+        return see_other("totp")
+
+    return _asked_again(request, begin, "Set up an authenticator app", "Go on", signs_out=False)
 
 
 @sensitive_post_parameters("code")
@@ -46,7 +49,7 @@ def totp_begin(request: SignedInRequest) -> HttpResponse:
 @signed_in
 def totp_confirm(request: SignedInRequest) -> HttpResponse:
     """The secret to scan or type; the app's code switches it on."""
-    enrolment = totp.begun(user=request.user)
+    enrolment = totp.begun(user=request.user, session=_session(request).uuid, now=timezone.now())
     if enrolment is None:
         return see_other("security")
     form = ConfirmForm(request.POST or None)
@@ -98,27 +101,33 @@ def recovery_codes_new(request: SignedInRequest) -> HttpResponse:
     return _asked_again(request, make, "Make new recovery codes", "Make ten new ones")
 
 
-@sensitive_post_parameters("password")
+@sensitive_post_parameters("password", "code")
 @require_POST
 @signed_in
 def passkey_register_options(request: SignedInRequest) -> HttpResponse:
-    """For the browser's script: a challenge, once the password was right."""
+    """For the browser's script: a challenge, once the password was right, and the factor of whoever has one."""
     now = timezone.now()
     try:
-        check_own_password(user=request.user, password=request.POST.get("password", ""), now=now)
-        asked = passkeys.ask_to_register(user=request.user, site=passkeys.site(host=request.get_host()))
+        asked = passkeys.ask_to_register(
+            user=request.user,
+            site=passkeys.site(host=request.get_host()),
+            password=request.POST.get("password", ""),
+            code=request.POST.get("code", ""),
+            shown_at=_session(request).factor_at,
+            now=now,
+        )
     except Refusal as refusal:
         return _waiting(JsonResponse({"detail": refusal.detail}, status=refusal.status), refusal.retry_after_seconds)
     passkey_challenges.keep(request.session, challenge=asked.challenge, purpose=passkey_challenges.REGISTER, now=now)
     return HttpResponse(asked.options, content_type="application/json")
 
 
-@sensitive_post_parameters("password", "credential")
+@sensitive_post_parameters("password", "code", "credential")
 @require_POST
 @signed_in
 def passkey_register(request: SignedInRequest) -> HttpResponse:
     """Keep the passkey that the browser made for that challenge."""
-    form = PasskeyForm(request.POST)
+    form = PasskeyForm(request.POST, with_code=_wants_code(request))
     if not form.is_valid():
         return _overview(request, form, 400)
     now = timezone.now()
@@ -172,16 +181,18 @@ def _overview(request: SignedInRequest, passkey_form: PasskeyForm, status: int) 
     return render(request, "accounts/security.html", context, status=status)
 
 
-def _asked_again(request: SignedInRequest, act: Any, title: str, submit: str) -> HttpResponse:
-    """
-    The page that asks for password and factor once more, before `act`.
-
-    Whoever showed a factor a moment ago, and be it a passkey, is asked for the password alone.
-    """
-    now = timezone.now()
+def _wants_code(request: SignedInRequest) -> bool:
+    """Whoever has no factor, or showed one a moment ago, and be it a passkey, is asked for the password alone."""
     shown_at = _session(request).factor_at
-    is_fresh = shown_at is not None and now - shown_at <= FRESH
-    form: Form = (AgainSoonForm if is_fresh else AgainForm)(request.POST or None)
+    return request.user.second_factor and (shown_at is None or timezone.now() - shown_at > FRESH)
+
+
+def _asked_again(
+    request: SignedInRequest, act: Any, title: str, submit: str, *, signs_out: bool = True
+) -> HttpResponse:
+    """The page that asks for password and factor once more, before `act`."""
+    now = timezone.now()
+    form: Form = (AgainForm if _wants_code(request) else AgainSoonForm)(request.POST or None)
     status, wait = 400 if form.is_bound else 200, None
     if form.is_valid():
         try:
@@ -191,14 +202,14 @@ def _asked_again(request: SignedInRequest, act: Any, title: str, submit: str) ->
                 code=form.cleaned_data.get("code", ""),
                 keep=_session(request).uuid,
                 now=now,
-                shown_at=shown_at,
+                shown_at=_session(request).factor_at,
             )
         except Refusal as refusal:
             form.add_error("password" if refusal.code == "credentials_invalid" else None, refusal.detail)
             status, wait = refusal.status, refusal.retry_after_seconds
         else:
             return answer
-    context = {"form": form, "here": "security", "title": title, "submit": submit}
+    context = {"form": form, "here": "security", "title": title, "submit": submit, "signs_out": signs_out}
     return _waiting(render(request, "accounts/factor_again.html", context, status=status), wait)
 
 
@@ -208,6 +219,8 @@ def _changed(request: HttpRequest, codes: list[str], waiting: list[int]) -> Http
     other sign-in.
     """
     wake_sender(waiting)
+    # It was asked for when less was asked for it.
+    passkey_challenges.forget(request.session)
     request.session.cycle_key()
     # In the answer to the POST, for nothing keeps them.
     return render(request, "accounts/factor_recovery_codes.html", {"codes": codes, "here": "security"})

@@ -56,11 +56,22 @@ def begin(*, user: User, kind: Session.Kind, device_tokens: Sequence[str], facto
     Somebody proved who they are: their session, on a device that is known from now on.
 
     :param device_tokens: what the device shows (`known_devices.tokens_in`).
+    :param user: as they were when it was judged.
     :param factor: whether they showed a second factor, too.
+    :raises Refusal: what was judged holds no longer: `otp_required`, `blocked`, `credentials_invalid`.
     """
+    try:
+        return _begin(user, kind, device_tokens, factor, now)
+    except Refusal as refusal:
+        audit.record("sign_in", now=now, subject=user, refused=refusal.code)
+        raise
+
+
+def _begin(user: User, kind: Session.Kind, device_tokens: Sequence[str], factor: bool, now: datetime) -> Begun:
     of_api = kind == Session.Kind.API
     at_other_end = client.get()
     with transaction.atomic():
+        _lock_as_judged(user, factor)
         seen = known_devices.remember(user=user, tokens=device_tokens, client=at_other_end, now=now)
         session = Session.objects.create(
             user=user,
@@ -84,6 +95,25 @@ def begin(*, user: User, kind: Session.Kind, device_tokens: Sequence[str], facto
                 user=user, kind="new_device", now=now, device=session.label, address=at_other_end.address
             )
     return Begun(session, seen.tokens, messages)
+
+
+def _lock_as_judged(user: User, factor: bool) -> None:
+    """
+    A password takes its time to judge. Whoever blocked this person, changed their password or switched a factor on
+    meanwhile ended every session there was; the one that begins now must not outlive that.
+    """
+    locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    if locked.status == User.Status.BLOCKED:
+        raise Refusal("blocked")
+    if locked.status != User.Status.ACTIVE or locked.token_version != user.token_version:
+        raise Refusal("credentials_invalid")
+    if locked.second_factor and not factor:
+        raise Refusal("otp_required")
+
+
+def begun_at(*, session: uuid.UUID) -> datetime | None:
+    """When somebody signed in there; a refresh changes nothing of it."""
+    return Session.objects.filter(uuid=session).values_list("created_at", flat=True).first()
 
 
 def is_open(*, session: Session, now: datetime) -> bool:

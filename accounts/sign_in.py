@@ -20,6 +20,7 @@ from accounts.addresses import Address
 from accounts.models import Session, User
 from accounts.passwords import LONGEST
 from accounts.queries import newest_claimant_of, owner_of, session_with_user
+from accounts.second_factor import Place
 from wallet_project.kernel.clients import client
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import new_uuid
@@ -73,8 +74,8 @@ def check_second_factor(*, user: User, code: str, device_tokens: Sequence[str], 
 
     :raises Refusal: `otp_invalid`, `too_many_tries`, `busy`.
     """
-    with _judged(account=user, device_tokens=device_tokens, now=now):
-        second_factor.check(user=user, code=code, now=now)
+    with _judged(account=user, device_tokens=device_tokens, now=now) as place:
+        second_factor.check(user=user, code=code, now=now, place=place)
 
 
 def sign_in(
@@ -87,29 +88,26 @@ def sign_in(
     :raises Refusal: as `check_credentials`; and `otp_required`, `otp_invalid`.
     """
     owner, claimant = owner_of(address), newest_claimant_of(address)
-    with _judged(account=owner or address, device_tokens=device_tokens, now=now):
+    with _judged(account=owner or address, device_tokens=device_tokens, now=now) as place:
         user = _check_password(owner=owner, claimant=claimant, password=password)
         has_factor = second_factor.is_on(user)
         if has_factor:
             if otp is None:
                 raise Refusal("otp_required")
-            second_factor.check(user=user, code=otp, now=now)
+            second_factor.check(user=user, code=otp, now=now, place=place)
     begun = sessions.begin(user=user, kind=Session.Kind.API, device_tokens=device_tokens, factor=has_factor, now=now)
     return SignedIn(_pair(user, begun.session, now), begun.device_tokens, begun.messages)
 
 
 @contextmanager
-def _judged(*, account: User | Address, device_tokens: Sequence[str], now: datetime) -> Iterator[None]:
-    """Within the limits of a sign-in, and on record if it is refused once it was judged."""
+def _judged(*, account: User | Address, device_tokens: Sequence[str], now: datetime) -> Iterator[Place]:
+    """Within the limits of a sign-in, and on record if it is refused once it was judged. Gives where it takes place."""
     person = account if isinstance(account, User) else None
-    counts = sign_in_limits.counts_of(
-        account=account,
-        device=known_devices.device_of(user=person, tokens=device_tokens, now=now),
-        network=client.get().address,
-    )
+    device = known_devices.device_of(user=person, tokens=device_tokens, now=now)
+    counts = sign_in_limits.counts_of(account=account, device=device, network=client.get().address)
     with sign_in_limits.counted(counts=counts, now=now):
         try:
-            yield
+            yield Place.NEW_DEVICE if device is None else Place.KNOWN_DEVICE
         except Refusal as refusal:
             audit.record("sign_in", now=now, subject=person, refused=refusal.code)
             raise

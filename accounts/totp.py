@@ -3,15 +3,16 @@
 import io
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import quote, urlencode
 
 import segno
 from django.db import transaction
+from django.db.models import QuerySet
 
 from accounts import recovery_codes, second_factor
-from accounts.factor_changes import NewCodes, after_change, lock_person, require_again
+from accounts.factor_changes import ENROLLED, NewCodes, after_change, lock_person, require_again, require_to_add
 from accounts.factor_codes import DIGITS, STEP_SECONDS, new_secret
 from accounts.models import TotpDevice, User
 from accounts.models.factors import KEY_SEALED_FOR
@@ -19,6 +20,8 @@ from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.sealing import reseal, seal, unseal
 
 ISSUER: Final = "Wallet"
+# So long a secret waits to be confirmed.
+LIFETIME: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +55,30 @@ class Enrolment:
         return drawn.getvalue().decode()
 
 
-def begin(*, user: User, now: datetime) -> Enrolment:
+def begin(
+    *,
+    user: User,
+    session: uuid.UUID | None,
+    password: str,
+    code: str,
+    now: datetime,
+    signed_in_at: datetime | None = None,
+    shown_at: datetime | None = None,
+) -> Enrolment:
     """
     A new secret for this person's app; one that was never confirmed is forgotten.
 
-    :raises Refusal: `factor_already_on`.
+    :param session: that asks: nowhere else is it shown or confirmed.
+    :param code: of the factor that is on already.
+    :param signed_in_at: when that session began, where a moment ago stands for the password.
+    :param shown_at: when a factor was last shown in it, where a moment ago stands for the code.
+    :raises Refusal: `factor_already_on`, `credentials_invalid`, `otp_required`, `otp_invalid`, `too_many_tries`.
     """
+    _refuse_a_second(user)
+    require_to_add(user=user, password=password, code=code, now=now, signed_in_at=signed_in_at, shown_at=shown_at)
     with transaction.atomic():
         lock_person(user)
-        if TotpDevice.objects.filter(user=user, confirmed=True).exists():
-            raise Refusal("factor_already_on", "An authenticator app is on already. Remove it first.")
+        _refuse_a_second(user)
         TotpDevice.objects.filter(user=user).delete()
         secret = new_secret()
         TotpDevice.objects.create(
@@ -69,14 +86,15 @@ def begin(*, user: User, now: datetime) -> Enrolment:
             name="authenticator app",
             confirmed=False,
             key_sealed=seal(secret, purpose=KEY_SEALED_FOR),
+            begun_in=session,
             created_at=now,
         )
     return _enrolment(user, secret)
 
 
-def begun(*, user: User) -> Enrolment | None:
-    """What waits to be confirmed, for a page that is shown again."""
-    device = TotpDevice.objects.filter(user=user, confirmed=False).first()
+def begun(*, user: User, session: uuid.UUID | None, now: datetime) -> Enrolment | None:
+    """What waits to be confirmed in this session, for a page that is shown again."""
+    device = _waiting(user, session, now).first()
     return None if device is None else _enrolment(user, unseal(device.key_sealed, purpose=KEY_SEALED_FOR))
 
 
@@ -84,7 +102,7 @@ def confirm(*, user: User, code: str, keep: uuid.UUID | None, now: datetime) -> 
     """
     The app shows the right code: from now on it is asked for. Every other session ends.
 
-    :param keep: the session that asks.
+    :param keep: the session that asks, and that asked for the secret.
     :returns: ten recovery codes, to be shown this once; any from before are good for nothing now.
     :raises Refusal: `code_invalid`, `too_many_tries`.
     :raises RuntimeError: inside a transaction, whose rollback would give the try back.
@@ -93,14 +111,12 @@ def confirm(*, user: User, code: str, keep: uuid.UUID | None, now: datetime) -> 
     messages: list[int] = []
     with transaction.atomic(durable=True):
         lock_person(user)
-        waiting = TotpDevice.objects.filter(user=user, confirmed=False).select_for_update(no_key=True)
+        waiting = _waiting(user, keep, now).select_for_update(no_key=True)
         judgement = second_factor.judge(user=user, devices=waiting, code=code, now=now)
         if judgement.accepted is not None:
             TotpDevice.objects.filter(pk=judgement.accepted.pk).update(confirmed=True)
             codes = recovery_codes.make(user=user, now=now)
-            messages = after_change(
-                user=user, kind="factor.enrolled", change="authenticator app added", keep=keep, now=now, shown=True
-            )
+            messages = after_change(user=user, kind=ENROLLED, change="authenticator app added", keep=keep, now=now)
     judgement.require("code_invalid")
     return NewCodes(codes, messages)
 
@@ -145,6 +161,16 @@ def reseal_secrets() -> int:
                 same = TotpDevice.objects.filter(pk=device.pk, key_sealed=device.key_sealed)
                 changed += same.update(key_sealed=anew)
     return changed
+
+
+def _waiting(user: User, session: uuid.UUID | None, now: datetime) -> QuerySet[TotpDevice]:
+    waiting: QuerySet[TotpDevice] = TotpDevice.objects.filter(user=user, confirmed=False, begun_in=session)
+    return waiting.filter(created_at__gt=now - LIFETIME)
+
+
+def _refuse_a_second(user: User) -> None:
+    if TotpDevice.objects.filter(user=user, confirmed=True).exists():
+        raise Refusal("factor_already_on", "An authenticator app is on already. Remove it first.")
 
 
 def _enrolment(user: User, secret: str) -> Enrolment:

@@ -15,8 +15,9 @@ from accounts.addresses import Address
 from accounts.device_cookies import shown_by
 from accounts.factor_views import begin as begin_second_step
 from accounts.forms import RegisterForm, ResendForm, SignInForm
+from accounts.models import User
 from accounts.page_sessions import close_page_session, open_page_session
-from accounts.queries import newest_inbox_messages
+from accounts.queries import newest_claimant_of, newest_inbox_messages
 from accounts.registration import register as register_person
 from accounts.serializers import InboxAnswer
 from accounts.sign_in import check_credentials
@@ -26,8 +27,9 @@ from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.page_limits import counted_as
 from wallet_project.kernel.redirects import own_address, see_other
 
-# In the page session: which address waits for its code.
+# In the page session: which address waits for its code, and for which registration.
 VERIFYING = "verifying"
+_REGISTRATION = "registration"
 
 
 @counted_as("register")
@@ -52,7 +54,7 @@ def register(request: HttpRequest) -> HttpResponse:
             _show(form, refusal)
         else:
             wake_sender(registration.messages)
-            request.session[VERIFYING] = address.value
+            wait_for_code(request, address, registration.user)
             return see_other("verify")
     return render(
         request, "accounts/register.html", {"form": form, "here": "register"}, status=400 if form.is_bound else 200
@@ -68,8 +70,11 @@ def resend_code(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, "Write the address that the code should go to.")
         return see_other("verify")
-    wake_sender(resend(address=form.cleaned_data["address"], now=timezone.now()))
-    request.session[VERIFYING] = form.cleaned_data["address"].value
+    address = form.cleaned_data["address"]
+    registration = registration_of(request, address)
+    wake_sender(resend(address=address, registration=registration, now=timezone.now()))
+    if registration is None:
+        wait_for_code(request, address)
     messages.info(request, "If that address waits for a code, another one is on its way.")
     return see_other("verify")
 
@@ -94,22 +99,33 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             )
         except Refusal as refusal:
             if refusal.code == "not_verified":
-                request.session[VERIFYING] = form.cleaned_data["address"].value
+                wait_for_code(request, form.cleaned_data["address"], _registered_with(form))
                 messages.warning(request, "Your address is not verified yet. Enter the code that we sent you.")
                 return see_other("verify")
             form.add_error(None, refusal.detail)
             status, wait = refusal.status, refusal.retry_after_seconds
         else:
-            request.session.pop(VERIFYING, None)
+            wait_for_code(request, None)
             wanted = own_address(request, form.cleaned_data["next"] or request.GET.get("next", ""))
             if second_factor.is_on(user):
                 return begin_second_step(request, user=user, next=wanted)
-            open_page_session(request, user=user, factor=False, now=timezone.now())
-            return see_other(wanted)
+            return _let_in(request, user, wanted)
     response = render(request, "accounts/sign_in.html", {"form": form, "here": "sign_in"}, status=status)
     if wait is not None:
         response["Retry-After"] = str(wait)
     return response
+
+
+def _let_in(request: HttpRequest, user: User, wanted: str) -> HttpResponse:
+    """Unless what was judged a moment ago holds no longer."""
+    try:
+        open_page_session(request, user=user, factor=False, now=timezone.now())
+    except Refusal as refusal:
+        if refusal.code == "otp_required":
+            return begin_second_step(request, user=user, next=wanted)
+        messages.error(request, refusal.detail)
+        return see_other("sign_in")
+    return see_other(wanted)
 
 
 @never_cache
@@ -134,6 +150,30 @@ def inbox(request: HttpRequest) -> HttpResponse:
     response["Cache-Control"] = "no-store"
     response["Vary"] = "Accept"
     return response
+
+
+def wait_for_code(request: HttpRequest, address: Address | None, user: User | None = None) -> None:
+    """
+    From now on this browser waits for the code of that address, if of any.
+
+    :param user: whose registration it is, where that is known.
+    """
+    for name, kept in ((VERIFYING, address and address.value), (_REGISTRATION, user and user.public_id)):
+        request.session.pop(name, None)
+        if kept is not None:
+            request.session[name] = kept
+
+
+def registration_of(request: HttpRequest, address: Address) -> str | None:
+    """The registration, by its public id, whose code this browser waits for at that address, if it is known."""
+    waits = request.session.get(VERIFYING) == address.value
+    return request.session.get(_REGISTRATION) if waits else None
+
+
+def _registered_with(form: SignInForm) -> User | None:
+    """Whose password this is, of an address that nobody verified. Another may have registered it this very moment."""
+    claimant = newest_claimant_of(form.cleaned_data["address"])
+    return claimant if claimant is not None and claimant.check_password(form.cleaned_data["password"]) else None
 
 
 def _show(form: Form, refusal: Refusal) -> None:

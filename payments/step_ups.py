@@ -99,7 +99,7 @@ def challenge(*, user: User, key: Key, payee_name: str, amount: Movement, now: d
     :raises Refusal: `too_many_requests`: this person was sent too many codes.
     """
     binding = _binding(key)
-    has_app = TotpDevice.objects.filter(user=user, confirmed=True).exists()
+    has_app = second_factor.has_settled(user, now) and TotpDevice.objects.filter(user=user, confirmed=True).exists()
     address = None if has_app else _address_of(user)
     channel = StepUp.Channel.TOTP if address is None else _CHANNELS[address.channel]
     alive = StepUp.objects.filter(
@@ -158,12 +158,13 @@ def prove(*, user: User, answer: str, key: Key, now: datetime) -> int:
     with transaction.atomic(durable=True):
         # First, so that one person's codes are judged one after another.
         wait = tries.spend(limit=WRONG_CODES, address=user.public_id, now=now)
-        proven = _judge(user, uuid, _binding(key), code, now, may_guess=wait is None)
+        proven, locked_for = _judge(user, uuid, _binding(key), code, now, may_guess=wait is None)
         if proven is None:
             record("step_up", now=now, actor=user, subject=user, refused="step_up_invalid", object=name)
-        else:
+        if proven is not None or locked_for is not None:
             tries.give_back(kind=WRONG_CODES.kind, address=user.public_id)
     if proven is None:
+        wait = wait or locked_for
         if wait is not None:
             raise Refusal("too_many_tries", "Too many wrong codes. Wait a while.", retry_after_seconds=wait)
         raise Refusal("step_up_invalid")
@@ -192,30 +193,42 @@ def forget_unspent(*, now: datetime) -> int:
     return forgotten
 
 
-def _judge(user: User, uuid: UUID, binding: bytes, code: str, now: datetime, *, may_guess: bool) -> int | None:
-    """The challenge, if this is its code; a wrong one is counted."""
+def _judge(
+    user: User, uuid: UUID, binding: bytes, code: str, now: datetime, *, may_guess: bool
+) -> tuple[int | None, int | None]:
+    """
+    The challenge, if this is its code; a wrong one is counted. And how many seconds codes of the app are not looked at:
+    then nothing is counted, and the challenge stays good.
+    """
     require_transaction("default")
     row = StepUp.objects.select_for_update(no_key=True).filter(uuid=uuid, user=user, binding=binding).first()
     if row is None:
-        return None
+        return None, None
     is_over = row.expires_at <= now or row.failures >= MOST_FAILURES
     digest = _digest(row.pk, code)
     if row.proven_digest is not None and hmac.compare_digest(bytes(row.proven_digest), digest):
         # Of a spent one the payment has happened, and its key answers.
-        return row.pk if row.spent_at is not None or not is_over else None
+        return (row.pk if row.spent_at is not None or not is_over else None), None
     if row.spent_at is not None or is_over or not may_guess:
-        return None
-    if _is_right(user, row, code, now):
+        return None, None
+    is_right, wait = _look(user, row, code, now)
+    if is_right:
         StepUp.objects.filter(pk=row.pk).update(proven_digest=digest)
-        return row.pk
-    StepUp.objects.filter(pk=row.pk).update(failures=F("failures") + 1)
-    return None
+        return row.pk, None
+    if wait is None:
+        StepUp.objects.filter(pk=row.pk).update(failures=F("failures") + 1)
+    return None, wait
 
 
-def _is_right(user: User, row: StepUp, code: str, now: datetime) -> bool:
+def _look(user: User, row: StepUp, code: str, now: datetime) -> tuple[bool, int | None]:
+    """Whether it is the code; or how many seconds nothing is looked at."""
     if row.channel == StepUp.Channel.TOTP:
-        return second_factor.judge_totp(user=user, code=code, now=now).accepted is not None
-    return row.verification_id is not None and code_matches(verification_id=row.verification_id, code=code, now=now)
+        if not second_factor.has_settled(user, now):
+            return False, None
+        judgement = second_factor.judge_totp(user=user, code=code, now=now)
+        return judgement.accepted is not None, judgement.wait_seconds
+    message = row.verification_id
+    return message is not None and code_matches(verification_id=message, code=code, now=now), None
 
 
 def _was_told_lately(known: StepUp, now: datetime) -> bool:

@@ -103,6 +103,8 @@ try:
     )
     # Between the second yes of support and the taking away of a second factor that is lost.
     LOST_FACTOR_WAIT_HOURS = env.int("WALLET_LOST_FACTOR_WAIT_HOURS", default=24, validate=Range(1, 720))
+    # A second factor added to an account older than that proves payments and changes of address only so much later.
+    FACTOR_SETTLES_HOURS = env.int("WALLET_FACTOR_SETTLES_HOURS", default=24, validate=Range(0, 720))
     # After a change of address the old one can undo it so long, and payments from such a sum a day ask support.
     ADDRESS_UNDO_HOURS = env.int("WALLET_ADDRESS_UNDO_HOURS", default=72, validate=Range(1, 720))
     ASK_SUPPORT_FROM = env.decimal("WALLET_ASK_SUPPORT_FROM", default=Decimal(5000), validate=Range(min=0))

@@ -27,6 +27,7 @@ class TotpDevice(Device):  # type: ignore[misc]  # django-otp has no types
     user = models.ForeignKey(User, models.CASCADE, related_name="totp_devices")
     key_sealed = models.BinaryField(help_text="The secret, encrypted.")
     last_step = models.BigIntegerField(default=-1)
+    begun_in = models.UUIDField(null=True, blank=True, help_text="The session that asked for it, and may confirm it.")
     created_at = models.DateTimeField()
 
     class Meta:

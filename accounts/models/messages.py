@@ -72,6 +72,7 @@ class AddressTries(models.Model):
         ADDRESS = "ADDRESS", "wrong codes for a changed address, of a person"
         FACTOR = "FACTOR", "wrong second factors, of a person"
         PASSWORD = "PASSWORD", "wrong passwords of a person who is signed in"
+        PASSKEY = "PASSKEY", "answers to a passkey's challenge"
 
     kind = models.CharField(max_length=8, choices=Kind)
     address = models.CharField(max_length=254)

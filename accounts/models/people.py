@@ -64,6 +64,9 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     token_version = models.PositiveIntegerField(default=0)
     # Beside the factors themselves, so that whoever is read for a request is known to have one.
     second_factor = models.BooleanField(default=False)
+    second_factor_since = models.DateTimeField(
+        null=True, blank=True, help_text="Since when without a break; unknown of those before it was kept."
+    )
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.consents import agree_by_registration
-from accounts.models import User
+from accounts.models import Session, User
 from accounts.page_sessions import open_page_session
 from accounts.stored_sessions import SessionStore
 
@@ -25,7 +25,10 @@ def force_login(self: Client, user: User, backend: Any = None, *, factor: bool =
     request = HttpRequest()
     request.session = SessionStore()
     request.user = AnonymousUser()
-    open_page_session(request, user=user, factor=factor, now=timezone.now())
+    session = open_page_session(request, user=user, factor=factor or user.second_factor, now=timezone.now())
+    if not factor:
+        # No sign-in leads there any more, once they have one; whoever looks at the session must not rely on that.
+        Session.objects.filter(pk=session.pk).update(factor_at=None)
     request.session.save()
     assert request.session.session_key is not None
     self.cookies[settings.SESSION_COOKIE_NAME] = request.session.session_key

@@ -13,7 +13,8 @@ from accounts.models import User
 def enrolled(user: User, *, now: datetime | None = None) -> tuple[str, list[str]]:
     """This person's secret and recovery codes. The app was confirmed a while ago: its present code is unused."""
     then = (now or timezone.now()) - timedelta(seconds=10 * STEP_SECONDS)
-    secret = totp.begin(user=user, now=then).secret
+    begun = totp.begin(user=user, session=None, password="", code="", signed_in_at=then, shown_at=then, now=then)
+    secret = begun.secret
     confirmed = totp.confirm(user=user, code=code_at(secret=secret, now=then), keep=None, now=then)
     return secret, confirmed.recovery_codes
 

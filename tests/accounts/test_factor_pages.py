@@ -98,7 +98,7 @@ def test_setting_up_an_app_using_a_recovery_code_making_new_ones_and_removing_it
     with_password(asha, other)
     before = id_of(browser)
     token = tokens_of(asha)["access"]
-    setting_up = browser.follow(browser.send(browser.open("/security").forms[0]))
+    setting_up = browser.follow(browser.send(browser.open("/security/totp/begin").form, password=PASSWORD))
     (secret,) = re.findall(r"\b[A-Z2-7]{32}\b", setting_up.text)
     assert browser.send(setting_up.form, code=no_code_of(secret)).status == 400
     shown = browser.send(setting_up.form, code=code_of(secret, steps=-1))

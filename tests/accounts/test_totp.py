@@ -99,7 +99,7 @@ def test_a_right_code_a_moment_after_wrong_ones_is_taken_and_forgets_them() -> N
             with pytest.raises(Refusal, match="otp_invalid"):
                 second_factor.check(user=asha, code="000", now=at)
         second_factor.check(user=asha, code=code_at(secret=secret, now=at), now=at)
-        assert AddressTries.objects.get(kind="FACTOR", address=asha.public_id).count == 0
+        assert AddressTries.objects.get(kind="FACTOR", address__startswith=asha.public_id).count == 0
 
 
 def test_no_rolled_back_transaction_around_it_gives_tries_back() -> None:
@@ -113,7 +113,7 @@ def test_no_rolled_back_transaction_around_it_gives_tries_back() -> None:
     for guesses in range(1, MOST + 1):
         with pytest.raises(Refusal, match="otp_invalid"):
             second_factor.check(user=asha, code=no_code_of(secret), now=now)
-        assert AddressTries.objects.get(kind="FACTOR", address=asha.public_id).count == guesses
+        assert AddressTries.objects.get(kind="FACTOR", address__startswith=asha.public_id).count == guesses
     with pytest.raises(Refusal, match="too_many_tries"):
         second_factor.check(user=asha, code=code_at(secret=secret, now=now), now=now)
 

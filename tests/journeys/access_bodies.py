@@ -66,6 +66,7 @@ BODIES: Final[Mapping[str, Body]] = {
         "code": "123456",
         "new_password": "another-river-19",
     },
+    "post /auth/totp": lambda _: {"password": PASSWORD},
     "post /auth/totp/confirm": lambda _: {"code": "123456"},
     "patch /me": lambda _: {"full_name": "Ravi Menon"},
     "post /me/addresses": lambda _: {"email": new_email("zoya"), "password": PASSWORD},

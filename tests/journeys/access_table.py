@@ -86,6 +86,8 @@ PAGES: Final[Mapping[str, Access]] = {
     "consent": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "password/reset": Access(GET=PUBLIC, POST=PUBLIC),
     "password/reset/confirm": Access(GET=PUBLIC, POST=PUBLIC),
+    # By the token of a message's link alone.
+    "password/reset/link": Access(GET=PUBLIC, POST=PUBLIC),
     "account": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "account/password": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "account/addresses/add": Access(GET=SIGNED_IN, POST=SIGNED_IN),
@@ -94,7 +96,7 @@ PAGES: Final[Mapping[str, Access]] = {
     "account/addresses/<str:channel>/remove": Access(GET=SIGNED_IN, POST=SIGNED_IN, channel="channel"),
     "security": Access(GET=SIGNED_IN),
     "security/totp": Access(GET=SIGNED_IN, POST=SIGNED_IN),
-    "security/totp/begin": Access(POST=SIGNED_IN),
+    "security/totp/begin": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "security/totp/remove": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "security/recovery-codes": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "security/passkeys": Access(POST=SIGNED_IN),
