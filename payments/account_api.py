@@ -64,6 +64,10 @@ class DataView(APIView):
         tags=["Identity"],
     )
     def get(self, request: Request) -> Any:
-        """All data that the wallet keeps about you, a few times a day. Parts may be added to it at any time."""
+        """
+        All data that the wallet keeps about you, a few times a day. Parts may be added to it at any time. Of an
+        identity document's number these are the last four characters; the page, which asks for your password, has it
+        whole.
+        """
         pieces = download(user=cast(User, request.user), password=None, now=timezone.now())
         return StreamingHttpResponse(pieces, content_type="application/json")

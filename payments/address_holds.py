@@ -8,19 +8,21 @@ as the old address can undo the change (`accounts.address_changes`), what leaves
 from django.conf import settings
 
 from ledger.movements import Movement
-from payments.spending import Standing
+from payments.spending import Standing, left_today
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.money import Money
 
 
 def check_support_is_not_asked(*, movement: Movement, standing: Standing) -> None:
     """
-    Before anything is kept. Counted with what else of its type left that day, so that many small ones are no dodge.
+    Before anything is kept. Counted with whatever else left this person's wallets that day, so that many small ones are
+    no dodge, however and from wherever they go.
 
     :raises Refusal: `support_required`.
     """
-    is_large = standing.day_total + movement.amount >= settings.ASK_SUPPORT_FROM
-    if movement.type == "ADD" or not standing.asks_support or not is_large:
+    if movement.type == "ADD" or not standing.asks_support:
+        return
+    if left_today(wallet=movement.from_wallet, day=standing.day) + movement.amount < settings.ASK_SUPPORT_FROM:
         return
     from_amount = Money(settings.ASK_SUPPORT_FROM, movement.currency).spelled
     raise Refusal(

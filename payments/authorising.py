@@ -125,7 +125,10 @@ class _Watch:
 
 @dataclass(slots=True)
 class Foreseen:
-    """What `preview` is handed, so that a review and the posting judge alike; then `asks` tells of the step-up."""
+    """
+    What `preview` is handed, so that a review and the posting judge alike, but for the room in another's wallet; then
+    `asks` tells of the step-up.
+    """
 
     payee: Payee
     asks: bool = False
@@ -139,7 +142,7 @@ class Foreseen:
         standing = _standing_of(movement, movement.from_wallet, self.payee, view.now)
         check_support_is_not_asked(movement=movement, standing=standing)
         self.asks = step_ups.is_needed(movement=movement, payee=self.payee, standing=standing)
-        return past_limit(movement=movement, standing=standing, view=view)
+        return past_limit(movement=movement, standing=standing, view=view, is_preview=True)
 
 
 def _cannot_be(movement: Movement, view: GuardView) -> bool:

@@ -47,6 +47,8 @@ from wallets.queries import wallets_of
 KIND: Final = "data.downloaded"
 MOST_A_DAY: Final = 10
 ROWS_AT_ONCE: Final = 200
+# Of an identity document's number, where no password was asked for.
+_SHOWN: Final = 4
 
 M = TypeVar("M", bound=Model)
 Rows = Iterator[dict[str, Any]]
@@ -56,7 +58,8 @@ def download(*, user: User, password: str | None, now: datetime) -> Generator[st
     """
     All data about this person, as pieces of one JSON document. That it was asked for is on record before the first.
 
-    :param password: asked for once more at a page, which others may find open; None where a token shows who it is.
+    :param password: asked for once more at a page, which others may find open; None where a token shows who it is, and
+        then of the numbers of identity documents only the last four characters are told.
     :raises Refusal: `credentials_invalid`, `too_many_tries`; `too_many_requests`: more than `MOST_A_DAY` in a day.
     """
     try:
@@ -66,7 +69,7 @@ def download(*, user: User, password: str | None, now: datetime) -> Generator[st
     except Refusal as refusal:
         audit.record(KIND, now=now, actor=user, subject=user, refused=refusal.code)
         raise
-    return _document(user, now)
+    return _document(user, now, whole=password is not None)
 
 
 def _count(user: User, now: datetime) -> None:
@@ -83,9 +86,9 @@ def _count(user: User, now: datetime) -> None:
         audit.record(KIND, now=now, actor=user, subject=user)
 
 
-def _document(user: User, now: datetime) -> Generator[str, None, None]:
+def _document(user: User, now: datetime, *, whole: bool) -> Generator[str, None, None]:
     yield f'{{"made_at": {_json(now)}, "profile": {_json(_profile(user))}'
-    for name, rows in _sections(user).items():
+    for name, rows in _sections(user, whole=whole).items():
         yield f', "{name}": '
         yield from _list(_json(row) for row in rows)
     yield ', "wallets": '
@@ -185,7 +188,7 @@ def _profile(user: User) -> dict[str, Any]:
     }
 
 
-def _sections(user: User) -> Mapping[str, Rows]:
+def _sections(user: User, *, whole: bool) -> Mapping[str, Rows]:
     """What is read a few rows at a time, when its turn comes."""
     about = Q(subject=user) | Q(actor=user, subject=None)
     codes_left = RecoveryCode.objects.filter(device__user=user, used_at=None).count
@@ -205,7 +208,7 @@ def _sections(user: User) -> Mapping[str, Rows]:
         "passkeys": _plain(Passkey.objects.filter(user=user), "name", "created_at", "last_used_at"),
         "recovery_codes": ({"left": left()} for left in (codes_left,)),
         "lost_factors": _plain(LostFactor.objects.filter(user=user), "status", "statement", "asked_at", "ended_at"),
-        "identity_documents": (_identity(each) for each in _rows(KycSubmission.objects.filter(user=user))),
+        "identity_documents": (_identity(each, whole=whole) for each in _rows(KycSubmission.objects.filter(user=user))),
         "bank_accounts": (_bank_account(each) for each in _rows(BankAccount.objects.filter(owner=user))),
         "own_limits": _plain(
             OwnLimit.objects.filter(user=user),
@@ -236,17 +239,20 @@ def _rows(rows: "QuerySet[M]") -> Iterator[M]:
         yield from lot
 
 
-def _identity(submission: KycSubmission) -> dict[str, Any]:
+def _identity(submission: KycSubmission, *, whole: bool) -> dict[str, Any]:
     def opened(sealed: bytes | memoryview, purpose: str) -> str | None:
         return unseal(sealed, purpose=purpose) if sealed else None
 
+    number = opened(submission.number_sealed, NUMBER)
+    if number is not None and not whole:
+        number = "•" * (len(number) - _SHOWN) + number[-_SHOWN:]
     return {
         "id": submission.public_id,
         "full_name": submission.full_name,
         "born": opened(submission.born_sealed, BORN),
         "address": opened(submission.address_sealed, ADDRESS),
         "document": submission.document,
-        "number": opened(submission.number_sealed, NUMBER),
+        "number": number,
         "image": "kept" if submission.image_name else "erased",
         "status": submission.status,
         "reason": submission.reason,

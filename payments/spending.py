@@ -31,7 +31,11 @@ SELECT u.kyc_level,
     paid.ever, paid.older, paid.here,
     room.most,
     (SELECT count(*) FROM wallets_wallet o WHERE o.owner_id = w.owner_id AND o.id <> w.id),
-    EXISTS (SELECT FROM accounts_addresschange c WHERE c.user_id = u.id AND c.held_until > %(now)s)
+    EXISTS (SELECT FROM accounts_addresschange c WHERE c.user_id = u.id AND c.held_until > %(now)s),
+    CASE WHEN %(type)s = 'ADD' THEN (
+        SELECT sum(t.amount) FROM payments_gatewayorder g JOIN ledger_transaction t ON t.id = g.transaction_id
+        WHERE g.state IN ('NEW', 'OPEN') AND t.to_wallet_id = w.id
+    ) END
 FROM wallets_wallet w
 JOIN accounts_user u ON u.id = w.owner_id
 LEFT JOIN LATERAL (
@@ -86,6 +90,20 @@ _TO_WALLET: Final = _STANDING.format(
     "WHERE named.id = %(payee)s",
 )
 _TO_BANK: Final = _STANDING.format(column="bank_account_id", payees="SELECT %(payee)s::bigint AS id")
+# Of each wallet of a person's, the last row of each type that leaves it.
+_LEFT_TODAY: Final = """
+SELECT sum(last.day_total)
+FROM wallets_wallet named
+JOIN wallets_wallet mine ON mine.owner_id = named.owner_id
+CROSS JOIN unnest(%(types)s::text[]) AS leaving (type)
+CROSS JOIN LATERAL (
+    SELECT s.day, s.day_total FROM payments_spending s
+    WHERE s.wallet_id = mine.id AND s.type = leaving.type
+    ORDER BY s.id DESC LIMIT 1
+) last
+WHERE named.id = %(wallet)s AND last.day >= %(day)s
+"""
+_LEAVING: Final = ["TRANSFER", "PAY", "WITHDRAW"]
 _NOTE: Final = """
 INSERT INTO payments_spending (
     wallet_id, transaction_id, type, amount, payee_wallet_id, bank_account_id, stepped_up,
@@ -117,6 +135,7 @@ class Standing:
     :ivar most_held: what the credited wallet may hold.
     :ivar other_wallets: how many more the owner has.
     :ivar asks_support: an address of the owner's changed lately (`accounts.address_changes.is_recent`).
+    :ivar being_added: of a top-up, what others of this wallet may still bring: they have an order that is open.
     """
 
     per_transaction: Decimal | None
@@ -131,6 +150,7 @@ class Standing:
     most_held: Decimal | None
     other_wallets: int
     asks_support: bool
+    being_added: Decimal
 
 
 def read_standing(*, wallet: int, movement_type: str, payee: Payee, credited: int | None, now: datetime) -> Standing:
@@ -164,7 +184,14 @@ def read_standing(*, wallet: int, movement_type: str, payee: Payee, credited: in
         most_held=row[13],
         other_wallets=row[14],
         asks_support=row[15],
+        being_added=row[16] or Decimal(0),
     )
+
+
+def left_today(*, wallet: int, day: date) -> Decimal:
+    """What its owner has spent on a day, from all of their wallets and in every way, less what came back of it."""
+    ((total,),) = read_prepared(_LEFT_TODAY, {"wallet": wallet, "types": _LEAVING, "day": day})
+    return total or Decimal(0)
 
 
 def hold_other_wallets(*, wallet: int, standing: Standing) -> None:

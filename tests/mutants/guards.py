@@ -24,6 +24,7 @@ HOLD_RACES: Final = "tests/races/test_holds_at_once.py"
 
 STEP_UPS: Final = "tests/payments/test_step_ups.py"
 LIMITS: Final = "tests/payments/test_limits.py"
+LATE: Final = "tests/payments/test_late_captures.py"
 SPENDING_RACES: Final = "tests/races/test_spending_at_once.py"
 
 RULES: Final = "ledger/migrations/0002_rules.py"
@@ -404,8 +405,35 @@ MUTANTS: Final = (
     ),
     Mutant(
         "what a wallet may hold",
-        (Edit("payments/limits.py", "_held_in(view, movement.to_wallet) + amount <=", "amount <="),),
+        (
+            Edit(
+                "payments/limits.py",
+                "_held_in(view, movement.to_wallet) + standing.being_added +",
+                "standing.being_added +",
+            ),
+        ),
         (f"{LIMITS}::test_nobody_is_sent_more_than_they_may_hold_and_their_payer_learns_no_more",),
+    ),
+    Mutant(
+        "that nobody's room is told to whom it costs nothing to ask",
+        (
+            Edit(
+                "payments/limits.py",
+                "    return is_preview or payer.balance_units - payer.held_units - payer.minimum_units <",
+                "    return False and 0 <",
+            ),
+        ),
+        (f"{LIMITS}::test_nobody_learns_from_refusals_what_another_wallet_holds",),
+    ),
+    Mutant(
+        "the limits of what is paid after its order was given up",
+        (Edit("payments/late_captures.py", "            raise PastLimit\n", "            return\n"),),
+        (f"{LATE}::test_paying_late_is_no_way_past_the_limits_and_what_passes_them_goes_back",),
+    ),
+    Mutant(
+        "that what is paid late counts",
+        (Edit("payments/captures.py", "            late.note(outcomes[0])\n", ""),),
+        (f"{LATE}::test_paying_late_is_no_way_past_the_limits_and_what_passes_them_goes_back",),
     ),
     Mutant(
         "that what came back counts no more",

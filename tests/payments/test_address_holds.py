@@ -9,12 +9,16 @@ from django.utils import timezone
 from accounts import address_changes, address_undo
 from accounts.models import AddressChange, SecurityEvent, User
 from accounts.roles import SUPPORT, appoint
+from ledger import posting
 from ledger.models import IdempotencyKey, Transaction
+from payments.payout_outcomes import fail_unaccepted
 from tests.accounts.changing import change_to, undo_tokens
 from tests.accounts.people import code_sent_to, new_email, person
-from tests.payments.cast import Holder, holder, new_key
+from tests.payments.cast import Holder, fund, holder, merchant, new_key
 from tests.payments.staff import browser_of
+from tests.payments.withdrawing import bank_account, payout_of, withdraw
 from wallet_project.kernel.errors import Refusal
+from wallets.opening import open_merchant
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -63,6 +67,36 @@ def test_many_small_payments_are_no_dodge(asha: Holder) -> None:
     assert transfer(asha, ravi, "1000.01") == (201, "")
 
 
+def test_nor_are_other_ways_and_other_wallets(asha: Holder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sent, paid, withdrawn, from a shop's wallet as from one's own: together they stay below the sum."""
+    asha = Holder(User.objects.get(pk=asha.user.pk), asha.wallet, asha.access)
+    ravi, (_, shop), account = holder("Ravi Kumar"), merchant(), bank_account(asha)
+    own = open_merchant(user=asha.user, handle=f"asha-{new_key()[-12:]}", display_name="Asha's").wallet
+    fund(own, 10_000)
+    assert asha.post("/wallet/pay", {"merchant": shop.handle, "amount": "1500"}).status_code == 201
+    payout = payout_of(withdraw(asha, account, "1500"))
+    sent = {"to": ravi.email, "amount": "1000"}
+    assert asha.post(f"/wallet/transfer?wallet={own.public_id}", sent).status_code == 201
+    for path, body in (
+        ("transfer", {"to": ravi.email}),
+        (f"transfer?wallet={own.public_id}", {"to": ravi.email}),
+        ("pay", {"merchant": shop.handle}),
+        ("withdraw", {"bank_account": account}),
+    ):
+        answer = asha.post(f"/wallet/{path}", {**body, "amount": "1000"})
+        assert (answer.status_code, answer.json()["code"]) == (403, "support_required"), path
+    assert transfer(asha, ravi, "999.99") == (201, "")
+    # What came back has not left.
+    fail_unaccepted(payout=payout, sends=payout.sends, reason="tests", now=timezone.now())
+    assert transfer(asha, ravi, "1500.01") == (403, "support_required")
+    assert transfer(asha, ravi, "1500") == (201, "")
+    # Yesterday's is over.
+    real = posting.store.read_clock_and_keys
+    tomorrow = timezone.now() + timedelta(days=1)
+    monkeypatch.setattr(posting.store, "read_clock_and_keys", lambda *of: (tomorrow, real(*of)[1]))
+    assert transfer(asha, ravi, "4999.99") == (201, "")
+
+
 def test_a_step_up_that_was_asked_for_before_the_change_does_not_help(ravi: Holder) -> None:
     asha, key = holder("Asha Rao", rupees=50_000), new_key()
     body = {"to": ravi.email, "amount": "6000.00"}
@@ -84,9 +118,9 @@ def test_it_ends_after_three_days_and_not_with_an_undo(asha: Holder) -> None:
     address_undo.undo(token=undo_tokens(str(asha.user.email))[0], now=timezone.now())
     asha = Holder(User.objects.get(pk=asha.user.pk), asha.wallet, "")
     change = AddressChange.objects.get(user=asha.user)
-    assert change.held_until is not None and change.done_at is not None  # noqa: PT018
-    assert address_changes.is_recent(asha.user, change.done_at + timedelta(days=3, seconds=-1))
-    assert not address_changes.is_recent(asha.user, change.done_at + timedelta(days=3))
+    assert change.held_until is not None and change.undone_at is not None  # noqa: PT018
+    assert address_changes.is_recent(asha.user, change.undone_at + timedelta(days=3, seconds=-1))
+    assert not address_changes.is_recent(asha.user, change.undone_at + timedelta(days=3))
 
 
 def test_support_lifts_it_with_a_reason_on_record(asha: Holder, ravi: Holder) -> None:

@@ -13,12 +13,13 @@ from accounts.actors import system_actor
 from accounts.models import User
 from ledger import posting
 from ledger.models import Transaction
-from ledger.movements import Completion, Group
+from ledger.movements import Completion, Group, PlaceHold
 from payments.models import BankAccount, HoldingLimit, LimitRule, OwnLimit, Payout, Spending
 from payments.models.limits import Limited
 from payments.orders import fail_order
 from payments.own_limits import set_own_limits
 from payments.payout_outcomes import fail_unaccepted
+from tests.journeys.browsing import Browser
 from tests.payments.cast import Holder, fund, holder, merchant, new_key
 from tests.payments.gateway import client, wallet_speaks_to
 from tests.payments.withdrawing import bank_account, payout_of, withdraw
@@ -78,6 +79,12 @@ def add(person: Holder, amount: str) -> str:
     with wallet_speaks_to(client("http://127.0.0.1:9")):
         answer = person.post("/wallet/add", {"amount": amount})
     return {201: "done", 503: "done"}.get(answer.status_code) or str(answer.json()["code"])
+
+
+def _hold(person: Holder, rupees: int) -> PlaceHold:
+    return PlaceHold(
+        wallet=person.wallet.pk, amount=Decimal(rupees), currency="INR", reason="dispute", reference=new_key()
+    )
 
 
 def last_failed(person: Holder) -> Transaction:
@@ -219,16 +226,54 @@ def test_nobody_is_sent_more_than_they_may_hold_and_their_payer_learns_no_more(a
     assert send(asha, ravi, "10") == "done"
 
 
+@pytest.mark.parametrize("money", ["0", "678.90"])
+def test_nobody_learns_from_refusals_what_another_wallet_holds(money: str) -> None:
+    """A dry run tells nothing of it, however rich its payer; a payment nothing to whom it costs nothing."""
+    asha = at_level(holder("Asha Rao", rupees="4321.09"), MINIMUM)
+    zoya, rich = at_level(holder("Zoya Khan", rupees=money), FULL), at_level(holder("Zoya Khan", rupees=5000), FULL)
+    # Her room is 678.91: the answers to what is past it and to what is not are the same.
+    about = [{"to": asha.email, "amount": amount} for amount in ("678.91", "678.92")]
+    assert [zoya.post("/wallet/transfer?dry_run=true", each).json()["code"] for each in about] == [
+        "insufficient_funds"
+    ] * 2
+    assert [zoya.post("/wallet/transfer", each).json()["code"] for each in about] == ["insufficient_funds"] * 2
+    assert [rich.post("/wallet/transfer?dry_run=true", each).status_code for each in about] == [200, 200]
+    review = Browser(rich.user).review("/send", **about[1])
+    assert (review.status, "678.92" in review.text) == (200, True)
+    # Whoever has the money finds out by sending it, and that is on record.
+    assert send(rich, asha, "678.92") == "recipient_unavailable"
+    assert last_failed(rich).failure_code == "recipient_unavailable"
+    assert asha.balance == Decimal("4321.09")
+
+
+def test_what_is_held_of_a_payers_money_shows_them_nobodys_room() -> None:
+    asha, zoya = at_level(holder(rupees=4950), MINIMUM), at_level(holder("Zoya Khan", rupees=100), FULL)
+    posting.post([Group(initiator=system_actor("tests").pk, movements=(_hold(zoya, 60),))])
+    assert [send(zoya, asha, amount) for amount in ("50", "50.01")] == ["insufficient_funds"] * 2
+
+
+def test_ones_own_room_is_told_before_one_pays() -> None:
+    meera, shop = merchant()
+    at_level(meera, MINIMUM)
+    fund(shop.wallet, 100)
+    fund(meera.wallet, 4950)
+    body = {"to": meera.email, "amount": "50.01"}
+    answer = meera.post(f"/wallet/transfer?wallet={shop.wallet.public_id}&dry_run=true", body)
+    assert answer.json()["code"] == "recipient_unavailable"
+
+
 def test_nobody_adds_more_than_they_may_hold_but_what_was_paid_is_never_refused() -> None:
-    asha = at_level(holder("Asha Rao", rupees=4950), MINIMUM)
-    assert (add(asha, "50.01"), add(asha, "50"), add(asha, "40")) == ("limit_exceeded", "done", "done")
-    pending = Transaction.objects.filter(to_wallet=asha.wallet, status="PENDING").order_by("pk")
-    for each in pending:
+    asha = at_level(holder("Asha Rao", rupees=4900), MINIMUM)
+    # What may still be paid counts, and no more once it is given up.
+    assert (add(asha, "100.01"), add(asha, "60"), add(asha, "40.01")) == ("limit_exceeded", "done", "limit_exceeded")
+    pending = Transaction.objects.filter(to_wallet=asha.wallet, status="PENDING")
+    fail_order(order=pending.get().order, code="order_expired", state="EXPIRED", now=timezone.now())
+    assert (add(asha, "60"), add(asha, "40")) == ("done", "done")
+    fund(asha.wallet, 1000)
+    for each in pending.order_by("pk"):
         completion = Completion(transaction=each.pk, status="SUCCESS")
         posting.post([Group(initiator=system_actor("tests").pk, movements=(completion,))])
-    assert asha.balance == 5040
-    fund(asha.wallet, 1000)
-    assert asha.balance == 6040
+    assert asha.balance == 6000
 
 
 def test_what_is_undone_is_given_back_once_on_its_day_and_in_its_month(asha: Holder) -> None:

@@ -13,6 +13,7 @@ from ledger import queries
 from payments import personal_data
 from payments.bank_accounts import add_bank_account
 from tests.accounts.factors import enrolled
+from tests.accounts.papers import passport, sent
 from tests.accounts.people import PASSWORD, person
 from tests.journeys.browsing import Browser
 from tests.payments.cast import Holder, access_of, holder, merchant
@@ -32,11 +33,13 @@ def test_a_person_has_all_of_their_own_and_nobody_elses(monkeypatch: pytest.Monk
     monkeypatch.setattr(personal_data, "ROWS_AT_ONCE", 2)
     asha, ravi, dev = holder("Asha Lakshmi Rao", rupees=100), holder("Ravi Iyer"), person("Dev Singh")
     for number in range(5):
-        sent = {"to": ravi.email, "amount": "7", "note": f"Lunch {number}"}
-        assert asha.post("/wallet/transfer", sent).status_code == 201
+        lunch = {"to": ravi.email, "amount": "7", "note": f"Lunch {number}"}
+        assert asha.post("/wallet/transfer", lunch).status_code == 201
     add_bank_account(
         owner=asha.user, holder_name="Asha Rao", ifsc="HDFC0001234", account_number="50100012340001", now=timezone.now()
     )
+    passport_number = passport()
+    sent(asha, number=passport_number)
     secret, codes = enrolled(asha.user)
     audit.record("person.looked_at", now=timezone.now(), actor=dev, subject=asha.user, reason="Zoya said so")
     asha = Holder(User.objects.get(pk=asha.user.pk), asha.wallet, access_of(asha.user))
@@ -52,10 +55,13 @@ def test_a_person_has_all_of_their_own_and_nobody_elses(monkeypatch: pytest.Monk
     assert wallet["transactions"][0]["entries"][0]["debit"] == {"amount": "7.00", "currency": "INR"}
     assert wallet["transactions"][0]["counterparty"]["display_name"] == "Ravi I."
     assert found["bank_accounts"][0]["account_number"] == "••••••••0001"
+    # By the token alone, which a thief may have; the page asks for the password.
+    assert found["identity_documents"][0]["number"] == f"••••{passport_number[-4:]}"
     assert found["recovery_codes"] == [{"left": len(codes)}]
     assert {"person.looked_at", "data.downloaded"} <= {event["kind"] for event in found["security_events"]}
     text = json.dumps(found, ensure_ascii=False)
-    hidden = (secret, *codes, "50100012340001", asha.user.password, ravi.email, "Ravi Iyer", "Dev", dev.email, "Zoya")
+    numbers = ("50100012340001", passport_number)
+    hidden = (secret, *codes, *numbers, asha.user.password, ravi.email, "Ravi Iyer", "Dev", dev.email, "Zoya")
     assert [each for each in hidden if str(each) in text] == []
     assert ravi.wallet.public_id in text  # what they see anyway
 
@@ -110,13 +116,15 @@ def test_a_merchants_shop_is_there_too() -> None:
 
 
 def test_the_page_asks_for_the_password_and_a_few_times_a_day_are_enough() -> None:
-    asha = holder()
+    asha, number = holder(), passport()
+    sent(asha, number=number)
     browser = Browser(asha.user)
     assert browser.send(browser.open("/account/data").form, password="wrong-river-91").status == 401
     done = browser.send(browser.open("/account/data").form, password=PASSWORD)
     assert done.status == 200
     assert done.response.headers["Content-Disposition"].startswith('attachment; filename="wallet-data-')
-    assert json.loads(b"".join(done.response.streaming_content))["profile"]["id"] == asha.user.public_id
+    found = json.loads(b"".join(done.response.streaming_content))
+    assert (found["profile"]["id"], found["identity_documents"][0]["number"]) == (asha.user.public_id, number)
     for _ in range(personal_data.MOST_A_DAY - 1):
         data_of(asha)
     refused = asha.get("/me/data")
