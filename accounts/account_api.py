@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import device_cookies
 from accounts.api import PublicView
 from accounts.models import User
 from accounts.password_change import change_password
@@ -100,10 +101,17 @@ class PasswordResetView(PublicView):
         tags=["Identity"],
     )
     def post(self, request: Request) -> Response:
-        """Ask for a code for a new password; it goes to an address that somebody verified."""
+        """
+        Ask for a code for a new password; it goes to an address that somebody verified, with a link that does without
+        the code. What was sent before stays good: the code for ten minutes, the link for an hour.
+        """
         given = AddressRequest(data=request.data)
         given.is_valid(raise_exception=True)
-        wake_sender(ask_for_reset(**given.validated_data, now=timezone.now()))
+        wake_sender(
+            ask_for_reset(
+                **given.validated_data, device_tokens=device_cookies.shown_by(request._request), now=timezone.now()
+            )
+        )
         return Response(status=status.HTTP_202_ACCEPTED)
 
 
@@ -117,8 +125,16 @@ class PasswordResetConfirmView(PublicView):
         tags=["Identity"],
     )
     def post(self, request: Request) -> Response:
-        """A new password for the code. Every older token and session dies; a second factor stays."""
+        """
+        A new password for the code. Every older token and session dies; a second factor stays. The cookie `device` is
+        set, as by a sign-in: strangers' failures are then not this device's.
+        """
         given = PasswordResetRequest(data=request.data)
         given.is_valid(raise_exception=True)
-        wake_sender(reset_password(**given.validated_data, now=timezone.now()))
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        done = reset_password(
+            **given.validated_data, device_tokens=device_cookies.shown_by(request._request), now=timezone.now()
+        )
+        wake_sender(done.messages)
+        response = Response(status=status.HTTP_204_NO_CONTENT)
+        device_cookies.keep(response, tokens=done.device_tokens)
+        return response

@@ -58,6 +58,13 @@ class ResetForm(forms.Form):
     new_password = _password("New password", new=True, required="Choose a password.")
 
 
+class NewPasswordForm(forms.Form):
+    """`token`: of the link (`accounts.reset_links`)."""
+
+    token = forms.CharField(max_length=100, widget=forms.HiddenInput)
+    new_password = _password("New password", new=True, required="Choose a password.")
+
+
 class _WithFactor(forms.Form):
     """The second factor is asked for of whoever has one."""
 

@@ -22,6 +22,7 @@ from accounts import audit, notices
 from accounts.addresses import Address
 from accounts.models import AddressChange, Channel, User, Verification, VerificationCode
 from accounts.password_change import end_every_sign_in
+from accounts.password_reset import forget_asking
 from accounts.queries import owner_of
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id
@@ -113,6 +114,7 @@ def undo(*, token: str, now: datetime) -> Undone:
             status=AddressChange.Status.DROPPED
         )
         _forget_codes(user)
+        forget_asking(user=user)
         end_every_sign_in(user=user, now=now)
         audit.record("address.undone", now=now, subject=user, object=change.public_id, changes=str(len(undone)))
         # The addresses of before are told as well: it may be that somebody undid what was right.

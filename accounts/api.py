@@ -10,10 +10,10 @@ from rest_framework.views import APIView
 from accounts import device_cookies
 from accounts.registration import register
 from accounts.serializers import (
-    AddressRequest,
     RefreshRequest,
     RegisterAnswer,
     RegisterRequest,
+    RegistrationRequest,
     SignInAnswer,
     TokenAnswer,
     TokenRequest,
@@ -61,7 +61,7 @@ class ResendView(PublicView):
 
     @extend_schema(
         operation_id="auth_verify_resend",
-        request=AddressRequest,
+        request=RegistrationRequest,
         responses={
             202: OpenApiResponse(description="Taken note of, whether or not a code is due."),
             **problems(*BODY_PROBLEMS),
@@ -69,10 +69,14 @@ class ResendView(PublicView):
         tags=["Identity"],
     )
     def post(self, request: Request) -> Response:
-        """Send another code. Earlier ones stay good until they expire."""
-        given = AddressRequest(data=request.data)
+        """
+        Send another code for the registration `user`; without that, one for each of the newest registrations of this
+        address, in messages of their own that tell whose each is. Earlier ones stay good until they expire.
+        """
+        given = RegistrationRequest(data=request.data)
         given.is_valid(raise_exception=True)
-        wake_sender(resend(address=given.validated_data["address"], now=timezone.now()))
+        asked = given.validated_data
+        wake_sender(resend(address=asked["address"], registration=asked["user"], now=timezone.now()))
         return Response(status=status.HTTP_202_ACCEPTED)
 
 

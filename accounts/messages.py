@@ -132,12 +132,21 @@ _LABELS: Final[dict[str, str]] = {
 }
 
 
-def code_message(*, full_name: str, code: str) -> Message:
-    """The name tells whose registration this is: somebody else may have claimed the reader's address."""
+def code_message(*, full_name: str, code: str, registered: str = "") -> Message:
+    """
+    The name and the time tell whose registration this is: somebody else may have claimed the reader's address.
+
+    :param registered: when, in words, where there are other registrations.
+    """
+    others = (
+        f"This code is for the registration of {registered}, and this address was registered more than once: if that "
+        "was not you, do not use it, and use the code of your own registration. "
+    )
     return Message(
         subject="Your wallet code",
         text=(
             f"{_greeting(full_name)}your wallet code is {code}. It is good for {_MINUTES} minutes. "
+            f"{others if registered else ''}"
             "Nobody of ours will ever ask you for it. If you did not register, ignore this message."
         ),
     )
@@ -154,13 +163,17 @@ def taken_message() -> Message:
     )
 
 
-def reset_message(*, full_name: str, code: str) -> Message:
+def reset_message(*, full_name: str, code: str, link: str) -> Message:
+    """
+    :param link: where a new password is set without the code (`accounts.reset_links`).
+    """
     return Message(
         subject="Your code for a new wallet password",
         text=(
             f"{_greeting(full_name)}your code for a new wallet password is {code}. It is good for {_MINUTES} minutes. "
-            "Nobody of ours will ever ask you for it. If you did not ask for it, ignore this message: your password "
-            "is as it was."
+            f"Or follow this link within an hour, without the code: {link} . "
+            "Nobody of ours will ever ask you for either. If you did not ask for it, ignore this message: your "
+            "password is as it was."
         ),
     )
 

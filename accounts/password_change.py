@@ -31,12 +31,13 @@ def change_password(*, user: User, old_password: str, new_password: str, now: da
         return replace_password(user=locked, hashed=hashed, kind="password.changed", now=now)
 
 
-def replace_password(*, user: User, hashed: str, kind: str, now: datetime) -> list[int]:
+def replace_password(*, user: User, hashed: str, kind: str, now: datetime, **details: str) -> list[int]:
     """
     The caller has locked the person and judged who asks. Codes for a new password die with it.
 
     :param hashed: as a hasher made it.
     :param kind: for the audit log.
+    :param details: what the person is told of it beside.
     :returns: ids of the messages that now wait.
     """
     require_transaction("default")
@@ -45,7 +46,7 @@ def replace_password(*, user: User, hashed: str, kind: str, now: datetime) -> li
     end_every_sign_in(user=user, now=now)
     user.verifications.filter(purpose=Verification.Purpose.RESET).delete()
     audit.record(kind, now=now, actor=user, subject=user)
-    return notices.notify(user=user, kind="password_changed", now=now)
+    return notices.notify(user=user, kind="password_changed", now=now, **details)
 
 
 def end_every_sign_in(*, user: User, now: datetime) -> None:

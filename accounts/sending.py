@@ -6,8 +6,9 @@ from typing import Final
 import structlog
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
-from accounts import address_undo, lost_factor_stops, senders
+from accounts import address_undo, lost_factor_stops, reset_links, senders
 from accounts.addresses import Address
 from accounts.messages import (
     address_message,
@@ -19,7 +20,7 @@ from accounts.messages import (
     taken_message,
 )
 from accounts.models import Channel, LostFactor, Verification
-from accounts.verification import new_code
+from accounts.verification import claiming, new_code
 
 log = structlog.get_logger("accounts.sending")
 
@@ -80,15 +81,23 @@ def _compose(row: Verification, now: datetime) -> senders.Message:
         case Verification.Purpose.NOTICE:
             return notice_message(details=row.details, undo_link=_undo_link(row.details.get("undo", "")))
         case Verification.Purpose.CODE:
-            return code_message(full_name=row.user.full_name, code=new_code(message=row, now=now))
+            code = new_code(message=row, now=now)
+            return code_message(full_name=row.user.full_name, code=code, registered=_registered(row))
         case Verification.Purpose.RESET:
-            return reset_message(full_name=row.user.full_name, code=new_code(message=row, now=now))
+            link = reset_links.link_of(message=row)
+            return reset_message(full_name=row.user.full_name, code=new_code(message=row, now=now), link=link)
         case Verification.Purpose.ADDRESS if "change" in row.details:
             return own_address_message(details=row.details, code=new_code(message=row, now=now))
         case Verification.Purpose.ADDRESS:
             return address_message(full_name=row.user.full_name, code=new_code(message=row, now=now))
         case Verification.Purpose.STEP_UP:
             return step_up_message(details=row.details, code=new_code(message=row, now=now))
+
+
+def _registered(row: Verification) -> str:
+    """When, where it is not the only registration of that address."""
+    others = claiming(address=Address(Channel(row.channel), row.address)).exclude(pk=row.user_id)
+    return f"{timezone.localtime(row.user.created_at):%d %b, %H:%M}" if others.exists() else ""
 
 
 def _undo_link(what: str) -> str:

@@ -65,7 +65,17 @@ class AddressRequest(serializers.Serializer[None]):
         return {**attrs, "address": email or phone}
 
 
-class VerifyRequest(AddressRequest):
+class RegistrationRequest(AddressRequest):
+    user = Text(
+        required=False,
+        allow_null=True,
+        default=None,
+        max_length=_LONGEST_TEXT,
+        help_text="Which registration: the id that registering answered. Without it, any of this address.",
+    )
+
+
+class VerifyRequest(RegistrationRequest):
     code = Text(max_length=_LONGEST_TEXT)
 
 

@@ -15,15 +15,16 @@ from wallets.models import Merchant, Wallet
 DEFAULT_CURRENCY = "INR"
 
 
-def verify_and_open_wallet(*, address: Address, code: str, now: datetime) -> User:
+def verify_and_open_wallet(*, address: Address, code: str, registration: str | None = None, now: datetime) -> User:
     """
     A person is verified and has a wallet, or neither: there is no verified person without one.
 
     The try is counted whatever comes of it (see `accounts.verification`).
 
+    :param registration: only this one, by its person's public id.
     :raises Refusal: `code_invalid`, `too_many_tries`, `blocked`.
     """
-    attempt = spend_try(address=address, now=now)
+    attempt = spend_try(address=address, registration=registration, now=now)
     with transaction.atomic():
         user = verify(attempt=attempt, code=code, now=now)
         agree_by_registration(user=user)

@@ -4,6 +4,8 @@ import itertools
 import json
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +20,8 @@ from accounts.registration import enrol_verified
 from accounts.roles import appoint_superuser
 from accounts.sending import send_message
 from accounts.verification import spend_try, verify
+from wallet_project.kernel.clients import Client as OtherEnd
+from wallet_project.kernel.clients import client
 
 PASSWORD = "a-quiet-river-91"
 _numbers = itertools.count(secrets.randbelow(900_000_000))
@@ -74,6 +78,16 @@ def call(
         headers=headers,
         REMOTE_ADDR=network,
     )
+
+
+@contextmanager
+def asked_from(network: str) -> Iterator[None]:
+    """What deeds do within, they do for a request from that IP address."""
+    token = client.set(OtherEnd(address=network))
+    try:
+        yield
+    finally:
+        client.reset(token)
 
 
 def deliver() -> None:

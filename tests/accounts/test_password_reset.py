@@ -1,18 +1,30 @@
 """Whoever forgot their password gets a new one by a code; whoever guesses, replays or claims an address does not."""
 
+import itertools
 import re
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts import known_devices, reset_links
 from accounts.addresses import any_address
 from accounts.blocking import block
-from accounts.models import SecurityEvent, User, Verification
+from accounts.models import AddressTries, SecurityEvent, User, Verification, VerificationCode
 from accounts.password_reset import ask_for_reset, reset_password
-from accounts.verification import CODE_LIFETIME, MOST_FAILURES_OF_A_CODE, TRIES_OF_A_RESET
+from accounts.verification import (
+    ALL_TRIES_OF_A_RESET,
+    CODE_LIFETIME,
+    MOST_FAILURES_OF_A_CODE,
+    RESETS_FROM_A_NETWORK,
+    RESETS_OF_AN_ADDRESS,
+    TRIES_OF_A_RESET,
+)
 from tests.accounts.people import (
     PASSWORD,
     call,
@@ -187,3 +199,154 @@ def test_strangers_who_register_with_the_address_keep_no_code_from_its_owner() -
     for _ in range(8):
         register_by_api(email=asha.email, full_name="Zoya")
     assert len(ask_for_reset(address=any_address(str(asha.email)), now=timezone.now())) == 1
+
+
+def link_in(address: str) -> str:
+    """Where the newest message with a link leads."""
+    deliver()
+    links = [found[1] for each in messages_to(address) if (found := re.search(r"://[^/]+(/password/\S+)", each.text))]
+    return links[0]
+
+
+def by_link(link: str, new_password: str = ANOTHER, browser: Client | None = None) -> Any:
+    path, token = link.split("?token=")
+    return (browser or Client()).post(path, {"token": token, "new_password": new_password})
+
+
+def networks() -> Iterator[str]:
+    """IP addresses of strangers."""
+    return (f"10.3.{number // 250}.{number % 250 + 1}" for number in itertools.count())
+
+
+def asking(email: str, network: str, **headers: str) -> int:
+    """Ask from there; how many messages went out with it."""
+    deliver()
+    before = len(messages_to(email))
+    assert call("POST", "/auth/password/reset", {"email": email}, network=network, **headers).status_code == 202
+    deliver()
+    return len(messages_to(email)) - before
+
+
+def test_strangers_who_ask_leave_the_owner_her_own_messages_or_one_whose_link_is_good() -> None:
+    asha = person()
+    email, strangers = str(asha.email), networks()
+    device = tokens_of(asha)["device"]
+    there = next(strangers)
+    from_one = [asking(email, there) for _ in range(RESETS_FROM_A_NETWORK.most + 1)]
+    assert from_one == [1] * RESETS_FROM_A_NETWORK.most + [0]
+    assert asking(email, "10.4.1.1") == 1
+    sent = RESETS_FROM_A_NETWORK.most + 1
+    while asking(email, there := next(strangers)):
+        sent += 1
+    assert sent == RESETS_OF_AN_ADDRESS.most
+    # It was not counted: once the window is over, this network has all of its own again.
+    assert AddressTries.objects.get(kind="SENT", address__startswith=f"{there} {asha.public_id}").count == 0
+    # Now only a device that she signed in with gets another; and what strangers asked for is hers to use.
+    assert asking(email, "10.4.1.1") == 0
+    link = link_in(email)
+    assert asking(email, "10.4.1.1", **{"X-Device-Token": device}) == 1
+    VerificationCode.objects.filter(verification__user=asha).update(expires_at=timezone.now() - timedelta(minutes=49))
+    assert by_link(link)["Location"] == "/sign-in"
+    assert tokens_of(asha, ANOTHER)
+    # The links are dead with it, so there are messages again.
+    assert asking(email, "10.4.1.1") == 1
+
+
+def test_wrong_codes_of_strangers_end_codes_only_and_hers_counts_by_itself() -> None:
+    asha = person()
+    email, strangers = str(asha.email), networks()
+    device = tokens_of(asha)["device"]
+    ask(email)
+    body = {"email": email, "code": wrong(code_sent_to(email)), "new_password": ANOTHER}
+    link = link_in(email)
+
+    def guess(network: str, **headers: str) -> int:
+        answer = call("POST", "/auth/password/reset/confirm", body, network=network, **headers)
+        return int(answer.status_code)
+
+    there = next(strangers)
+    assert [guess(there) for _ in range(11)] == [400] * TRIES_OF_A_RESET.most + [429]
+    assert guess("10.4.1.1") == 400
+    made = TRIES_OF_A_RESET.most + 2
+    while guess(next(strangers)) == 400:
+        made += 1
+    # One of them was past its network's own limit, and counted over all the same.
+    assert made == ALL_TRIES_OF_A_RESET.most
+    ask(email)
+    body["code"] = code_sent_to(email)
+    assert guess("10.4.1.1") == 429
+    assert by_link(link, "short").status_code == 400
+    assert guess("10.4.1.1", **{"X-Device-Token": device}) == 204
+    assert by_link(link).status_code == 400
+    assert User.objects.get(pk=asha.pk).check_password(ANOTHER)
+
+
+def test_the_link_opens_one_new_password_for_an_hour_and_only_for_whoever_got_it() -> None:
+    asha, ravi = person(), person("Ravi")
+    for user in (asha, ravi):
+        ask(str(user.email))
+    link, ravis = link_in(str(asha.email)), link_in(str(ravi.email))
+    path, token = link.split("?token=")
+    assert re.fullmatch("[a-p]{56}", token)
+    # Mail servers open links: looking changes nothing.
+    page = Client().get(link)
+    assert (page.status_code, page["Cache-Control"]) == (200, "max-age=0, no-cache, no-store, must-revalidate, private")
+    of_ravi = ravis.split("?token=")[1]
+    for guess in (
+        "",
+        "a" * 56,
+        token[:-1],
+        token.upper(),
+        token[:16] + of_ravi[16:],
+        of_ravi[:16] + token[16:],
+        "p" * 56,
+    ):
+        assert by_link(f"{path}?token={guess}").status_code == 400
+    message = Verification.objects.get(user=asha, purpose="RESET")
+    made = timezone.now()
+    assert reset_links.message_of(token=token, now=made + timedelta(minutes=59)) == message
+    with pytest.raises(Refusal, match="code_invalid"):
+        reset_links.message_of(token=token, now=made + timedelta(hours=1, seconds=1))
+    assert Client(enforce_csrf_checks=True).post(path, {"token": token, "new_password": ANOTHER}).status_code == 403
+    assert by_link(link)["Location"] == "/sign-in"
+    assert by_link(link, "nine-white-geese").status_code == 400
+    assert User.objects.get(pk=asha.pk).check_password(ANOTHER)
+    assert User.objects.get(pk=ravi.pk).check_password(PASSWORD)
+
+
+def test_the_link_dies_with_its_address_and_with_a_block() -> None:
+    asha, ravi = person(), person("Ravi")
+    links = []
+    for user in (asha, ravi):
+        ask(str(user.email))
+        links.append(link_in(str(user.email)))
+    User.objects.filter(pk=asha.pk).update(email=new_email())
+    block(user=ravi, by=superuser(), reason="Stolen phone", now=timezone.now())
+    assert [by_link(link).status_code for link in links] == [400, 400]
+
+
+@pytest.mark.parametrize("way", ["link", "code"])
+def test_strangers_guesses_after_a_reset_do_not_keep_the_browser_out_that_made_it(way: str) -> None:
+    asha, browser, strangers = person(), Client(), networks()
+    email = str(asha.email)
+    ask(email)
+    code = code_sent_to(email)
+    if way == "link":
+        by_link(link_in(email), browser=browser)
+    else:
+        browser.post("/password/reset/confirm", {"address": email, "code": code, "new_password": ANOTHER})
+    guess = {"email": email, "password": "a-wrong-guess-1"}
+    while call("POST", "/auth/token", guess, network=next(strangers)).status_code != 429:
+        pass
+    assert Client().post("/sign-in", {"address": email, "password": ANOTHER}).status_code == 429
+    assert browser.post("/sign-in", {"address": email, "password": ANOTHER})["Location"] == "/"
+
+
+def test_the_call_makes_its_device_known_too() -> None:
+    asha = person()
+    ask(str(asha.email))
+    body = {"email": asha.email, "code": code_sent_to(str(asha.email)), "new_password": ANOTHER}
+    answer = call("POST", "/auth/password/reset/confirm", body)
+    assert (answer.status_code, answer.content) == (204, b"")
+    shown = answer.cookies["device"].value
+    assert known_devices.device_of(user=asha, tokens=[shown], now=timezone.now()) is not None

@@ -121,7 +121,8 @@ def test_parallel_resends_stay_within_their_bound() -> None:
     email = new_email()
     register_by_api(email=email)
     at_once(*[lambda: resend(address=any_address(email), now=timezone.now())] * CALLERS)
-    assert Verification.objects.filter(address=email).count() == MESSAGES_TO_A_CLAIM.most
+    # One for the registration, which came from another network.
+    assert Verification.objects.filter(address=email).count() == 1 + MESSAGES_TO_A_CLAIM.most
 
 
 @pytest.mark.parametrize("_round", range(5))

@@ -162,7 +162,7 @@ def test_no_mail_has_her_headers_her_links_or_her_markup() -> None:
         details = {"device": name, "address": name, "change": name, "reason": name, "payee": name, "amount": name}
         for message in (
             code_message(full_name=name, code="918273"),
-            reset_message(full_name=name, code="918273"),
+            reset_message(full_name=name, code="918273", link="(our link)"),
             step_up_message(details=details, code="918273"),
             notice_message(details={"kind": "new_device", **details}),
         ):
