@@ -26,7 +26,7 @@ from tests.running import CHECKOUT, Run, clean_environment, free_pair, wait_unti
 
 pytestmark = [pytest.mark.runner, pytest.mark.xdist_group("crashes"), pytest.mark.timeout(600)]
 
-CRASHES: Final = int(os.environ.get("CRASHES", "4"))
+CRASHES: Final = int(os.environ.get("CRASHES", "2"))
 CLIENTS: Final = 4
 PASSWORD: Final = "wallet-demo-2026"
 CAST: Final = ("asha@example.com", "ravi@example.com")
