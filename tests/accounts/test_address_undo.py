@@ -12,6 +12,7 @@ from accounts.addresses import any_address
 from accounts.models import AddressChange, SecurityEvent, Session, User, VerificationCode
 from accounts.purging import purge
 from accounts.queries import owner_of
+from accounts.verification import RESETS_OF_AN_ADDRESS
 from tests.accounts.changing import ask, change_to, confirm, undo_tokens
 from tests.accounts.people import (
     PASSWORD,
@@ -138,6 +139,17 @@ def test_codes_on_their_way_to_the_thief_are_dead() -> None:
         body = {"email": email, "code": code, "new_password": "seven-brown-otters"}
         assert call("POST", "/auth/password/reset/confirm", body).json()["code"] == "code_invalid"
     assert not VerificationCode.objects.filter(verification__user=asha).exists()
+
+
+def test_what_the_thief_asked_for_keeps_no_new_password_from_the_owner() -> None:
+    asha, zoyas = person(), new_email("zoya")
+    token = stolen(asha, zoyas)
+    for number in range(RESETS_OF_AN_ADDRESS.most + 1):
+        call("POST", "/auth/password/reset", {"email": zoyas}, network=f"10.5.5.{number}")
+    address_undo.undo(token=token, now=timezone.now())
+    call("POST", "/auth/password/reset", {"email": asha.email}, network="10.5.6.1")
+    body = {"email": asha.email, "code": code_sent_to(str(asha.email)), "new_password": "seven-brown-otters"}
+    assert call("POST", "/auth/password/reset/confirm", body).status_code == 204
 
 
 def test_an_old_address_that_opens_another_wallet_by_now_stays_there() -> None:
