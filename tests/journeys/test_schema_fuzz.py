@@ -23,7 +23,7 @@ from wallet_project.kernel.chunked import WithLength
 # It is one test for all calls.
 pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.timeout(900)]
 
-EXAMPLES: Final = int(os.environ.get("SCHEMA_FUZZ_EXAMPLES", "8"))
+EXAMPLES: Final = int(os.environ.get("SCHEMA_FUZZ_EXAMPLES", "3"))
 # Access tokens live ten minutes.
 TOKEN_GOOD_FOR_SECONDS: Final = 300
 CHECKS: Final = [
