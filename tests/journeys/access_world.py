@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from django.apps import apps
+from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.test import Client
@@ -57,6 +58,8 @@ class World:
     shop: Shop
     _browsers: dict[str, Client] = field(default_factory=dict)
     _tokens: dict[str, str] = field(default_factory=dict)
+    # Of each role the sessions that were open when it last signed in.
+    _open: dict[str, set[int]] = field(default_factory=dict)
 
     def browser(self, role: str) -> Client:
         """Signed in at the pages; the blocked one was, before."""
@@ -64,6 +67,7 @@ class World:
             self._browsers[role] = Client(raise_request_exception=False)
             if role != "nobody":
                 self._browsers[role].force_login(self.people[role])
+                self._open[role] = self._open_now(role)
         return self._browsers[role]
 
     def headers(self, role: str) -> dict[str, str]:
@@ -71,13 +75,22 @@ class World:
             return {}
         if role not in self._tokens:
             self._tokens[role] = access_of(self.people[role])
+            self._open[role] = self._open_now(role)
         return {"Authorization": f"Bearer {self._tokens[role]}", "Idempotency-Key": new_key()}
 
     def sign_in_again(self, role: str) -> None:
-        """Something may have ended their sessions."""
-        if role != "blocked":
+        """Where something has ended one of their sessions, or has taken its cookie."""
+        cookies = self.browser(role).cookies
+        if role == "nobody":
+            cookies.clear()
+        elif role != "blocked" and (
+            not cookies[settings.SESSION_COOKIE_NAME].value or self._open_now(role) != self._open[role]
+        ):
             self._browsers.pop(role, None)
             self._tokens.pop(role, None)
+
+    def _open_now(self, role: str) -> set[int]:
+        return set(Session.objects.filter(user=self.people[role], revoked_at=None).values_list("pk", flat=True))
 
 
 def build(counterpart: Merchant, sandbox: Sandbox) -> World:

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.test import Client, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -35,6 +36,7 @@ from tests.journeys.access_world import World, build
 from tests.journeys.page_rules import faults
 from tests.payments.gateway import client, wallet_speaks_to
 from tests.payments.sandbox_process import merchant_and_sandbox
+from wallet_project.kernel.read_only_admin import ReadOnlyAdmin
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -46,6 +48,10 @@ _LEFT_TO_ITSELF = {NO_TOKEN: 401, FORBIDDEN: 403, NOT_FOUND: 404, NO_METHOD: 405
 
 @pytest.fixture(scope="module")
 def world(database: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    # The same on every page of the admin, and dear: the list of its index, and a list's second row.
+    cheaper = pytest.MonkeyPatch()
+    cheaper.setattr(admin.site, "enable_nav_sidebar", False)
+    cheaper.setattr(ReadOnlyAdmin, "list_per_page", 1)
     with (
         # So that there is a door to stand before.
         override_settings(REFUNDS_BY_PERSON=True),
@@ -53,6 +59,7 @@ def world(database: object, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         wallet_speaks_to(client(sandbox.url)),
     ):
         yield build(shop, sandbox)
+    cheaper.undo()
 
 
 def routes() -> list[str]:
