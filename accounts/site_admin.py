@@ -7,8 +7,11 @@ from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_POST
 
 from accounts import staff_factor
+from accounts.page_sessions import close_page_session
 from wallet_project.kernel.redirects import own_address
 
 
@@ -32,6 +35,12 @@ class WalletAdminSite(AdminSite):
         return HttpResponseRedirect(
             f"{settings.LOGIN_URL}?{urlencode({'next': next}, safe='/')}", preserve_request=request.method == "POST"
         )
+
+    @method_decorator(require_POST)
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002
+        """Django's would forget the browser, and leave the session open in the person's list."""
+        close_page_session(request)
+        return HttpResponseRedirect(settings.LOGIN_URL)
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> NoReturn:  # noqa: ARG002
         """Django's form would set a password and leave tokens and other sessions alive."""

@@ -203,7 +203,8 @@ def test_an_id_that_was_planted_before_the_sign_in_opens_nothing_after_it() -> N
         assert not is_in(planted)
 
 
-def test_signing_in_at_the_page_changes_the_session_id_and_signing_out_ends_it() -> None:
+@pytest.mark.parametrize("way_out", ["/sign-out", "/admin/logout/"])
+def test_signing_in_at_the_page_changes_the_session_id_and_signing_out_ends_it(way_out: str) -> None:
     asha, browser = person(), Browser()
     browser.post("/verify/resend", {"address": asha.email})
     before = session_id(browser)
@@ -213,7 +214,7 @@ def test_signing_in_at_the_page_changes_the_session_id_and_signing_out_ends_it()
     copied = Browser()
     copied.cookies[settings.SESSION_COOKIE_NAME] = during
     assert is_in(copied)
-    browser.post("/sign-out")
+    browser.post(way_out)
     assert not is_in(copied)
     assert Session.objects.get(user=asha).revoked_at is not None
 
