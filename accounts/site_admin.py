@@ -36,8 +36,13 @@ class WalletAdminSite(AdminSite):
             f"{settings.LOGIN_URL}?{urlencode({'next': next}, safe='/')}", preserve_request=request.method == "POST"
         )
 
+    # Django's own answers a page, where ours leads on.
     @method_decorator(require_POST)
-    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002
+    def logout(  # type: ignore[override]
+        self,
+        request: HttpRequest,
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
         """Django's would forget the browser, and leave the session open in the person's list."""
         close_page_session(request)
         return HttpResponseRedirect(settings.LOGIN_URL)
