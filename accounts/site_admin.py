@@ -45,7 +45,7 @@ class WalletAdminSite(AdminSite):
     ) -> HttpResponse:
         """Django's would forget the browser, and leave the session open in the person's list."""
         close_page_session(request)
-        return HttpResponseRedirect(settings.LOGIN_URL)
+        return HttpResponseRedirect(reverse("home"))
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> NoReturn:  # noqa: ARG002
         """Django's form would set a password and leave tokens and other sessions alive."""

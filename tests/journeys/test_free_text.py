@@ -69,6 +69,8 @@ COMPARED: Final = frozenset(
             "currency",
             "amount",
             "ifsc",
+            "token",
+            "user",
         ),
         *("account_number", "razorpay_order_id", "razorpay_payment_id", "razorpay_signature"),
         # Of an identity document, each kind's by its shape (accounts.kyc_numbers).

@@ -181,7 +181,7 @@ def test_what_is_left_of_a_person_names_nobody_and_the_others_history_reads_as_b
     Passkey.objects.create(
         user=asha.user, credential_id=new_uuid().bytes, public_key=b"k", name="phone", created_at=now
     )
-    begin(user=asha.user, kind=Session.Kind.PAGES, device_tokens=(), factor=False, now=now)
+    begin(user=asha.user, kind=Session.Kind.PAGES, device_tokens=(), factor=True, now=now)
     Consent.objects.create(user=asha.user, document="TERMS", version="1", given_at=now)
     approved, refused = (_identity(asha.user, status) for status in ("APPROVED", "REFUSED"))
     asha = once_more(asha)
