@@ -114,9 +114,9 @@ def test_a_webhook_bears_the_sdks_inspection_and_a_changed_one_does_not(
     both: tuple[Merchant, Sandbox], sdk: Any
 ) -> None:
     merchant, sandbox = both
-    seen = len(merchant.letters)
-    sandbox.pay(sandbox.order()["id"], "failure@razorpay")
-    letter = next(each for each in merchant.wait_for(seen + 1)[seen:] if each.event == "payment.failed")
+    order = sandbox.order()["id"]
+    sandbox.pay(order, "failure@razorpay")
+    letter = merchant.wait_for_event("payment.failed", order=order)
     body = letter.body.decode()
     assert sdk.utility.verify_webhook_signature(body, letter.signature, WEBHOOK_SECRET)
     for changed, secret in ((json.dumps(letter.document), WEBHOOK_SECRET), (body, "older_webhook_secret")):
