@@ -113,18 +113,6 @@ class Merchant:
             assert arrived, f"{len(self.letters)} of {count} webhooks came within {within_seconds} s"
             return list(self.letters)
 
-    def wait_for_event(self, event: str, *, order: str, within_seconds: float = 10.0) -> Letter:
-        """The first letter of this kind about this order, whatever of others comes before it."""
-
-        def of_it() -> Letter | None:
-            wanted = (each for each in self.letters if each.event == event and order.encode() in each.body)
-            return next(wanted, None)
-
-        with self._news:
-            letter = self._news.wait_for(of_it, timeout=within_seconds)
-            assert letter, f"no {event} came within {within_seconds} s"
-            return letter
-
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
