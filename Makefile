@@ -19,13 +19,14 @@ test: ARGS = --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 test: install-dev ## Run the tests on real servers (ARGS="tests/ledger -x" for some of them)
 	@$(VENV_PYTHON) -m pytest $(ARGS)
 
-check: install-dev ## Check format, lint, types, import contract, migrations and production's settings
+check: install-dev ## Check format, lint, types, imports, supply chain, migrations and production's settings
 	@$(VENV_PYTHON) -m wallet_project.local.check
 
 mutants: install-dev ## Drop each guard of the money in a copy, and see a test turn red (ARGS="turnstile" for some of them)
 	@$(VENV_PYTHON) -m tests.mutants $(ARGS)
 
-faults: install-dev ## Live a bad day at the gateway through: 1,000 top-ups, 1,000 withdrawals, ten killed workers (SEED=7 for another day)
+faults: install-dev ## Kill everything ten times; then a bad day at the gateway: 1,000 top-ups, 1,000 withdrawals, ten killed workers (SEED=7 for another day)
+	@CRASHES=10 $(VENV_PYTHON) -m pytest tests/journeys/test_crash_count.py
 	@FAULTS_COUNT=1000 $(if $(SEED),FAULTS_SEED=$(SEED)) $(VENV_PYTHON) -m pytest tests/journeys/test_faults_at_random.py --capture=no
 
 bench: install-dev ## Measure the wallet against plain SQL on one server, then verify the ledger (four minutes)
@@ -44,5 +45,5 @@ clean: ## Remove caches, the virtual environment and the local state (a running 
 	@if [ -e .local/lock ] && ! flock --nonblock .local/lock true; then \
 		echo "wallet: .local is running; stop it first" >&2; exit 1; \
 	fi
-	@rm -rf .venv .venv.lock .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv.lock .local build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

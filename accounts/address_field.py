@@ -7,16 +7,22 @@ from django import forms
 from accounts.addresses import LONGEST, MalformedAddress, any_address
 
 
+class AddressInput(forms.TextInput):
+    """One line, as browsers fill it in."""
+
+    def __init__(self) -> None:
+        super().__init__({"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"})
+
+
 class AddressField(forms.CharField):
     """Cleaned to an `Address`."""
 
     def __init__(self, **kwargs: Any) -> None:
-        attrs = {"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
         super().__init__(
             **{
                 "label": "E-mail or phone",
                 "max_length": LONGEST,
-                "widget": forms.TextInput(attrs=attrs),
+                "widget": AddressInput(),
                 "error_messages": {"required": "Write your e-mail address or phone number."},
                 **kwargs,
             }

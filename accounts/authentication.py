@@ -6,8 +6,8 @@ from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
-from accounts import tokens
-from accounts.models import User
+from accounts import sessions, tokens
+from accounts.models import Session, User
 from accounts.queries import session_with_user
 from wallet_project.kernel.errors import Refusal
 
@@ -36,7 +36,11 @@ class AccessTokenAuthentication(JWTAuthentication):
         user = session.user
         if user.status == User.Status.BLOCKED:
             raise Refusal("blocked")
-        if session.revoked_at is not None or user.token_version != validated_token.token_version:
+        if (
+            session.kind != Session.Kind.API
+            or not sessions.is_open(session=session, now=timezone.now())
+            or user.token_version != validated_token.token_version
+        ):
             raise Refusal("token_invalid")
         return user
 

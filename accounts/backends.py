@@ -1,33 +1,27 @@
-"""How Django's own sessions (pages and admin) find a person: by a verified e-mail or phone, never when blocked."""
+"""What people may do, by Django's permissions; not who they are, which pages and tokens ask in their own ways."""
 
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
 
-from accounts.addresses import MalformedAddress, any_address
 from accounts.models import User
-from accounts.sign_in import check_credentials
-from wallet_project.kernel.errors import Refusal
 
 
-class VerifiedAddressBackend(ModelBackend):
+class PermissionsBackend(ModelBackend):
     """
-    Knows nobody who is unverified or blocked, so a blocked person's open page session ends with their next
-    request (`get_user` asks `is_active`). Permissions are ModelBackend's.
+    ModelBackend's permissions and nothing else. No form of Django's signs anybody in past the limits and the second
+    factor (`accounts.sign_in`), and no session of Django's alone is somebody's (`accounts.page_sessions`).
     """
 
     def authenticate(
         self,
         request: HttpRequest | None,  # noqa: ARG002  (Django's signature)
-        username: str | None = None,
-        password: str | None = None,
+        username: str | None = None,  # noqa: ARG002
+        password: str | None = None,  # noqa: ARG002
         **kwargs: Any,  # noqa: ARG002
     ) -> User | None:
-        """For the admin's form, which says the same of every refusal."""
-        if username is None or password is None:
-            return None
-        try:
-            return check_credentials(address=any_address(username), password=password)
-        except (MalformedAddress, Refusal):
-            return None
+        return None
+
+    def get_user(self, user_id: Any) -> User | None:  # noqa: ARG002
+        return None

@@ -3,6 +3,7 @@
 import unicodedata
 from typing import Final
 
+from wallet_project.kernel.card_numbers import refuse_card_number
 from wallet_project.kernel.errors import Refusal
 
 LONGEST: Final = 100
@@ -13,7 +14,8 @@ _REFUSED_CATEGORIES: Final = ("Cc", "Cs", "Co", "Cn", "Zl", "Zp")
 
 def clean_full_name(text: str, *, field: str = "full_name") -> str:
     """
-    Trimmed, in NFC, 1 to `LONGEST` characters, something visible among them, nothing that controls a display.
+    Trimmed, in NFC, 1 to `LONGEST` characters, something visible among them, nothing that controls a display,
+    no card number.
 
     :raises Refusal: `invalid`.
     """
@@ -26,4 +28,5 @@ def clean_full_name(text: str, *, field: str = "full_name") -> str:
         raise Refusal.of_field(field, "A name holds no control characters.")
     if all(unicodedata.category(letter)[0] in "CZM" for letter in name):
         raise Refusal.of_field(field, "Write your name.", "blank")
+    refuse_card_number(field=field, text=name)
     return name

@@ -6,13 +6,18 @@ from typing import Final
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import transaction
 
-from accounts.models import AddressTries, InboxMessage, Session, User, Verification
+from accounts.erasing import erase_what_was_kept
+from accounts.kyc_images import sweep_unnamed
+from accounts.kyc_records import erase_refused
+from accounts.models import AddressChange, AddressTries, InboxMessage, Session, User, Verification
 
 CLAIM_LIFETIME: Final = timedelta(days=7)
 COUNTER_LIFETIME: Final = timedelta(days=1)
 MESSAGE_LIFETIME: Final = timedelta(days=7)
 # An ended session stays a while, so that support can still see it.
 SESSION_LIFETIME: Final = timedelta(days=30)
+# Long after it could be undone, support may be asked about it.
+CHANGE_LIFETIME: Final = timedelta(days=90)
 MOST_IN_ONE_RUN: Final = 1000
 
 
@@ -21,11 +26,18 @@ def purge(*, now: datetime) -> None:
     AddressTries.objects.filter(window_started_at__lt=now - COUNTER_LIFETIME).delete()
     InboxMessage.objects.filter(sent_at__lt=now - MESSAGE_LIFETIME).delete()
     Session.objects.filter(expires_at__lt=now - SESSION_LIFETIME).delete()
+    AddressChange.objects.filter(requested_at__lt=now - CHANGE_LIFETIME).delete()
     SessionStore.clear_expired()  # of pages and admin
     Verification.objects.filter(requested_at__lt=now - MESSAGE_LIFETIME).delete()
-    stale = User.objects.filter(
-        email_verified_at=None, phone_verified_at=None, created_at__lt=now - CLAIM_LIFETIME
-    ).order_by("pk")
+    erase_what_was_kept(now=now)
+    erase_refused(now=now)
+    sweep_unnamed(now=now)
+    # A closed account has no address either, and stays for the ledger.
+    stale = (
+        User.objects.filter(email_verified_at=None, phone_verified_at=None, created_at__lt=now - CLAIM_LIFETIME)
+        .exclude(status=User.Status.CLOSED)
+        .order_by("pk")
+    )
     with transaction.atomic():
         # Somebody who verifies this very moment holds the lock and is skipped.
         for user in stale.select_for_update(skip_locked=True)[:MOST_IN_ONE_RUN]:

@@ -66,9 +66,15 @@ def register(
 
 def _claim(user: User, addresses: list[Address], now: datetime) -> list[int]:
     owners = {address: owner_of(address) for address in addresses}
-    if None in owners.values():
-        # Also with one address taken: that claim can never be verified, and says so to nobody.
+    # Also with one address taken: that claim can never be verified, and says so to nobody.
+    is_claim = None in owners.values()
+    # Written in any case, and undone where nothing can come of it: so it takes as long.
+    with transaction.atomic():
         user.save(force_insert=True)
+        if not is_claim:
+            transaction.set_rollback(True)
+    if not is_claim:
+        user.pk = None
     messages = []
     for address, owner in owners.items():
         if owner is not None:

@@ -6,12 +6,21 @@ from typing import Final
 import structlog
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
-from accounts import senders
+from accounts import address_undo, lost_factor_stops, reset_links, senders
 from accounts.addresses import Address
-from accounts.messages import code_message, taken_message
-from accounts.models import Channel, Verification
-from accounts.verification import new_code
+from accounts.messages import (
+    address_message,
+    code_message,
+    notice_message,
+    own_address_message,
+    reset_message,
+    step_up_message,
+    taken_message,
+)
+from accounts.models import Channel, LostFactor, Verification
+from accounts.verification import claiming, new_code
 
 log = structlog.get_logger("accounts.sending")
 
@@ -66,6 +75,35 @@ def unsent(*, now: datetime) -> list[int]:
 
 
 def _compose(row: Verification, now: datetime) -> senders.Message:
-    if row.purpose == Verification.Purpose.TAKEN:
-        return taken_message()
-    return code_message(full_name=row.user.full_name, code=new_code(message=row, now=now))
+    match Verification.Purpose(row.purpose):
+        case Verification.Purpose.TAKEN:
+            return taken_message()
+        case Verification.Purpose.NOTICE:
+            return notice_message(details=row.details, undo_link=_undo_link(row.details.get("undo", "")))
+        case Verification.Purpose.CODE:
+            code = new_code(message=row, now=now)
+            return code_message(full_name=row.user.full_name, code=code, registered=_registered(row))
+        case Verification.Purpose.RESET:
+            link = reset_links.link_of(message=row)
+            return reset_message(full_name=row.user.full_name, code=new_code(message=row, now=now), link=link)
+        case Verification.Purpose.ADDRESS if "change" in row.details:
+            return own_address_message(details=row.details, code=new_code(message=row, now=now))
+        case Verification.Purpose.ADDRESS:
+            return address_message(full_name=row.user.full_name, code=new_code(message=row, now=now))
+        case Verification.Purpose.STEP_UP:
+            return step_up_message(details=row.details, code=new_code(message=row, now=now))
+
+
+def _registered(row: Verification) -> str:
+    """When, where it is not the only registration of that address."""
+    others = claiming(address=Address(Channel(row.channel), row.address)).exclude(pk=row.user_id)
+    return f"{timezone.localtime(row.user.created_at):%d %b, %H:%M}" if others.exists() else ""
+
+
+def _undo_link(what: str) -> str:
+    """Where that can be undone, by its public id; nothing of what cannot."""
+    if not what:
+        return ""
+    if what.startswith(f"{LostFactor.PREFIX}_"):
+        return lost_factor_stops.link_of(what)
+    return address_undo.link_of(what)

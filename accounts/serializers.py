@@ -65,7 +65,17 @@ class AddressRequest(serializers.Serializer[None]):
         return {**attrs, "address": email or phone}
 
 
-class VerifyRequest(AddressRequest):
+class RegistrationRequest(AddressRequest):
+    user = Text(
+        required=False,
+        allow_null=True,
+        default=None,
+        max_length=_LONGEST_TEXT,
+        help_text="Which registration: the id that registering answered. Without it, any of this address.",
+    )
+
+
+class VerifyRequest(RegistrationRequest):
     code = Text(max_length=_LONGEST_TEXT)
 
 
@@ -86,12 +96,8 @@ class Person(serializers.Serializer[User]):
     email = serializers.CharField(allow_null=True)
     phone = serializers.CharField(allow_null=True)
     status = serializers.ChoiceField(choices=User.Status.choices)
-    second_factor = serializers.SerializerMethodField()
+    second_factor = serializers.BooleanField()
     kyc_level = serializers.ChoiceField(choices=User.KycLevel.choices)
-
-    def get_second_factor(self, user: User) -> bool:  # noqa: ARG002
-        """Nobody can enrol one yet."""
-        return False
 
 
 class VerificationAnswer(serializers.Serializer[Any]):
@@ -112,6 +118,15 @@ class TokenAnswer(serializers.Serializer[Any]):
     access = serializers.CharField()
     refresh = serializers.CharField()
     expires_in_seconds = serializers.IntegerField()
+
+
+class SignInAnswer(serializers.Serializer[Any]):
+    """A pair, and what makes the device known at its next sign-in (which the cookie `device` does, too)."""
+
+    access = serializers.CharField(source="pair.access")
+    refresh = serializers.CharField(source="pair.refresh")
+    expires_in_seconds = serializers.IntegerField(source="pair.expires_in_seconds")
+    device = serializers.CharField(help_text="Keep it, and send it as `X-Device-Token`.")
 
 
 class InboxAnswer(serializers.Serializer[Any]):

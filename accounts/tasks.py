@@ -9,7 +9,7 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from accounts import purging, sending
+from accounts import lost_factors, purging, sending
 
 log = structlog.get_logger("accounts.tasks")
 
@@ -29,6 +29,11 @@ def sweep_messages() -> None:
 @shared_task(name="accounts.purge")
 def purge() -> None:
     purging.purge(now=timezone.now())
+
+
+@shared_task(name="accounts.take_lost_factors_away")
+def take_lost_factors_away() -> None:
+    wake_sender(lost_factors.take_away_due(now=timezone.now()))
 
 
 def wake_sender(messages: Iterable[int]) -> None:

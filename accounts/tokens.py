@@ -45,6 +45,7 @@ class Claims:
     id: uuid.UUID
     type: str
     expires_at: int
+    kid: str
 
 
 def encode(*, type: str, user: User, session: Session, id: uuid.UUID | None = None, now: datetime) -> str:
@@ -79,8 +80,8 @@ def decode(token: str, *, type: str, now: datetime) -> Claims:
     if len(token) > LONGEST_TOKEN:
         raise TokenRefused
     claims = _verified(token)
-    # Looked at every time: the signature of an expired token may still be remembered.
-    if claims.type != type or claims.expires_at <= now.timestamp():
+    # Looked at every time: the signature of a token that is over, or of a key withdrawn, may still be remembered.
+    if claims.type != type or claims.expires_at <= now.timestamp() or claims.kid not in settings.TOKEN_SIGNING_KEYS:
         raise TokenRefused
     return claims
 
@@ -102,12 +103,12 @@ def _verified(token: str) -> Claims:
             audience=AUDIENCE,
             options={"require": _CLAIMS, "verify_exp": False, "verify_iat": False},
         )
-        return _read(payload)
+        return _read(payload, str(kid))
     except (jwt.PyJWTError, ValueError, TypeError) as error:
         raise TokenRefused from error
 
 
-def _read(payload: dict[str, Any]) -> Claims:
+def _read(payload: dict[str, Any], kid: str) -> Claims:
     user = parse_public_id(User.PREFIX, payload["sub"])
     session = parse_public_id(Session.PREFIX, payload["sid"])
     if user is None or session is None:
@@ -119,6 +120,7 @@ def _read(payload: dict[str, Any]) -> Claims:
         id=uuid.UUID(hex=payload["jti"]),
         type=str(payload["typ"]),
         expires_at=int(payload["exp"]),
+        kid=kid,
     )
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import connection
+from django.db.models import F
 
 from accounts.models import AddressTries
 from wallet_project.kernel.database import require_transaction
@@ -62,3 +63,8 @@ def hold(*, kind: AddressTries.Kind, address: str) -> None:
 def forget(*, kind: AddressTries.Kind, address: str) -> None:
     """After a success the count begins again."""
     AddressTries.objects.filter(kind=kind, address=address).update(count=0)
+
+
+def give_back(*, kind: AddressTries.Kind, address: str) -> None:
+    """The one just counted was none."""
+    AddressTries.objects.filter(kind=kind, address=address, count__gt=0).update(count=F("count") - 1)

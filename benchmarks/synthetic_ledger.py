@@ -222,9 +222,9 @@ def _make_wallets(database: psycopg.Connection[Any], people: int, seed: int) -> 
     users = database.execute(
         """
         INSERT INTO accounts_user (password, is_superuser, uuid, email, full_name, status, email_verified_at, kyc_level,
-            token_version, is_staff, created_at)
+            token_version, is_staff, second_factor, created_at)
         SELECT '!', false, gen_random_uuid(), 'person' || n || '@synthetic' || %s::int || '.example',
-            'Person ' || n, 'ACTIVE', now(), 'MINIMUM', 0, false, now()
+            'Person ' || n, 'ACTIVE', now(), 'MINIMUM', 0, false, false, now()
         FROM generate_series(1, %s) n RETURNING id
         """,
         [seed, people],

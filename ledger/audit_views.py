@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from accounts import staff_factor
 from accounts.signed_in import SignedInRequest, signed_in
 from ledger.exports import HEADER, entries_as_csv
 
@@ -19,12 +20,17 @@ PERMISSION: Final = "ledger.export_ledgerentry"
 
 
 def for_auditors(view: Callable[[SignedInRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
-    """For people who may export the ledger; others signed in are answered 403, strangers sent to sign in."""
+    """
+    For people who may export the ledger, once they showed a second factor; others signed in are answered 403, strangers
+    sent to sign in.
+    """
 
     @wraps(view)
     def checked(request: SignedInRequest) -> HttpResponseBase:
         if not request.user.has_perm(PERMISSION):
             raise PermissionDenied
+        if not staff_factor.may_work(request):
+            return staff_factor.ask(request, next=request.get_full_path())
         return view(request)
 
     return signed_in(require_safe(checked))

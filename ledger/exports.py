@@ -53,8 +53,8 @@ ORDER BY e.id
 """
 _SETTINGS: Final = {"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_sort": "off"}
 
-# How a spreadsheet recognises a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+# How a spreadsheet recognises a formula, those of full width as East Asian editions do (OWASP, CSV Injection).
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def entries_as_csv() -> Generator[str, None, None]:

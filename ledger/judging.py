@@ -86,12 +86,17 @@ def judge(group: Group, books: Books, now: datetime) -> str:
         if code:
             return code
     if group.guards:
-        view = GuardView(group=group, wallets={pk: state.as_locked() for pk, state in books.states.items()}, now=now)
+        view = view_of(group, books, now)
         for guard in group.guards:
             code = guard(view) or ""
             if code:
                 return code
     return foresee(group, books)[0]
+
+
+def view_of(group: Group, books: Books, now: datetime) -> GuardView:
+    """What the group's guards and gates are shown."""
+    return GuardView(group=group, wallets={pk: state.as_locked() for pk, state in books.states.items()}, now=now)
 
 
 def _judge_parties(movement: Movement, states: States) -> str:

@@ -161,8 +161,11 @@ class GuardView:
     now: datetime
 
 
-# Handed down by `payments` (limits, step-up). Reads the database, writes nothing, returns a refusal's code or None.
+# Handed down by `payments` (limits). Reads the database, writes nothing, returns a refusal's code or None.
 Guard = Callable[[GuardView], str | None]
+# Handed down by `payments` (step-up), and asked before anything is judged. It reads the database, and raises what is to
+# end the whole posting: nothing of it is kept, and its key may be used again.
+Gate = Callable[[GuardView], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +180,7 @@ class Group:
     movements: tuple[Act, ...]
     key: Key | None = None
     guards: tuple[Guard, ...] = ()
+    gates: tuple[Gate, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.movements:

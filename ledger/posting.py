@@ -67,6 +67,7 @@ def post(groups: Sequence[Group], within: Within | None = None) -> list[Outcome]
 
     :param within: writes companions that live or die with the money; the database only, and it may run
         more than once.
+    :raises Refusal: whatever a gate raises; nothing of the list has happened then, so gates stand in lists of one.
     :raises Refusal: `busy`, after which nothing has happened and no key is used.
     :raises OutcomeUnknown: the database is out of reach since a COMMIT that it never answered.
     :raises RuntimeError: inside an atomic block of any alias, or inside another `post`.
@@ -74,6 +75,8 @@ def post(groups: Sequence[Group], within: Within | None = None) -> list[Outcome]
     if not groups:
         return []
     require_no_transaction()
+    if len(groups) > 1 and any(group.gates for group in groups):
+        raise ValueError("A gate ends the whole posting, so its group stands alone.")
     batch = Batch.of(groups)
     alone = batch.is_hot
     doubtful: list[_Attempt] = []

@@ -6,7 +6,8 @@ what it shows, however deep it lies; everything else about a row is one look-up 
 """
 
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -90,9 +91,14 @@ _COLUMNS: Final = """t.id, t.uuid, t.type, t.status, t.failure_code, t.amount, t
 # What the payee may see: never others' failed attempts. The very words of the index's condition.
 _IN_SIGHT: Final = "(t.status <> 'FAILED' OR t.type = 'ADD')"
 
+# Of a wallet whose owner is erased its label says what others saw of their name.
+_NAME_BEHIND: Final = (
+    "(CASE WHEN {wallet}.status = 'CLOSED' AND {wallet}.label <> '' THEN {wallet}.label ELSE u.full_name END)"
+)
+
 # Sub-selects and a lateral join with a limit, so that each row is looked up by itself: a planner free to join whole
 # tables would read all of them for a page, and sort.
-_DETAILS: Final = """
+_DETAILS: Final = f"""
 SELECT p.id, p.uuid, p.type, p.status, p.failure_code, p.amount, p.currency, p.note, p.metadata, p.created_at,
        p.completed_at, p.is_out,
        (SELECT e.balance_after FROM ledger_ledgerentry e
@@ -100,9 +106,9 @@ SELECT p.id, p.uuid, p.type, p.status, p.failure_code, p.amount, p.currency, p.n
        other.uuid, other.kind, other.purpose, other.full_name, other.display_name,
        (SELECT t.uuid FROM ledger_transaction t WHERE t.id = p.reverses_id),
        (SELECT t.uuid FROM ledger_transaction t WHERE t.reverses_id = p.id AND t.type = 'REVERSAL')
-FROM ({page}) p
+FROM ({{page}}) p
 LEFT JOIN LATERAL (
-    SELECT w.uuid, w.kind, w.purpose, u.full_name, m.display_name
+    SELECT w.uuid, w.kind, w.purpose, {_NAME_BEHIND.format(wallet="w")} AS full_name, m.display_name
     FROM wallets_wallet w
     LEFT JOIN accounts_user u ON u.id = w.owner_id
     LEFT JOIN wallets_merchant m ON m.wallet_id = w.id
@@ -139,6 +145,8 @@ _ONE: Final = f"""
     ) t
     WHERE t.sees_out OR t.sees_in"""
 
+_MASKED_BEHIND: Final = MASKED_SQL.format(name=_NAME_BEHIND.format(wallet="c"))
+
 _SEARCH: Final = f"""AND (
         t.note ILIKE %(search)s OR t.uuid = %(searched_id)s OR t.metadata ->> 'order_reference' ILIKE %(search)s
         OR EXISTS (
@@ -146,7 +154,7 @@ _SEARCH: Final = f"""AND (
             LEFT JOIN accounts_user u ON u.id = c.owner_id
             LEFT JOIN wallets_merchant m ON m.wallet_id = c.id
             WHERE c.id = t.{{other}} AND c.owner_id IS NOT NULL
-                AND coalesce(m.display_name, {MASKED_SQL.format(name="u.full_name")}) ILIKE %(search)s))"""
+                AND coalesce(m.display_name, {_MASKED_BEHIND}) ILIKE %(search)s))"""
 
 # What people read where the other side is the wallet's own bookkeeping.
 _SYSTEM_NAMES: Final[Mapping[str, str]] = {
@@ -208,17 +216,16 @@ def see_transaction(*, user: User, pk: int, wanted: str | None = None) -> SeenTr
 def own_entries(*, user: User, pk: int) -> list[SeenEntry]:
     """The entries of a transaction in this person's own wallets, never in others'."""
     entries = LedgerEntry.objects.filter(transaction=pk, wallet__owner=user).select_related("wallet").order_by("pk")
-    return [
-        SeenEntry(
-            wallet=entry.wallet.public_id,
-            sequence=entry.sequence,
-            debit=Money(entry.debit, entry.wallet.currency),
-            credit=Money(entry.credit, entry.wallet.currency),
-            balance_after=Money(entry.balance_after, entry.wallet.currency),
-            created_at=entry.created_at,
-        )
-        for entry in entries
-    ]
+    return [_seen_entry(entry, entry.wallet) for entry in entries]
+
+
+def entries_of(*, wallet: Wallet, rows: Sequence[SeenTransaction]) -> dict[int, list[SeenEntry]]:
+    """One wallet's entries of a page of its transactions, by transaction (primary key)."""
+    found: dict[int, list[SeenEntry]] = defaultdict(list)
+    entries = LedgerEntry.objects.filter(transaction__in=[row.pk for row in rows], wallet=wallet).order_by("pk")
+    for entry in entries:
+        found[entry.transaction_id].append(_seen_entry(entry, wallet))
+    return found
 
 
 def reasons_of_holds(*, wallet: Wallet) -> list[str]:
@@ -238,6 +245,17 @@ def _see(user: User, which: str, value: object, wanted: str | None) -> SeenTrans
     if not rows:
         raise Refusal("not_found", "There is no such transaction.")
     return rows[0]
+
+
+def _seen_entry(entry: LedgerEntry, wallet: Wallet) -> SeenEntry:
+    return SeenEntry(
+        wallet=wallet.public_id,
+        sequence=entry.sequence,
+        debit=Money(entry.debit, wallet.currency),
+        credit=Money(entry.credit, wallet.currency),
+        balance_after=Money(entry.balance_after, wallet.currency),
+        created_at=entry.created_at,
+    )
 
 
 def _conditions(filters: Filters) -> tuple[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ import rfc8785
 
 from ledger import chain
 from ledger.batch import Batch, NeedsWallets
-from ledger.judging import Books, judge, moves_money
+from ledger.judging import Books, judge, moves_money, view_of
 from ledger.movements import Act, Completion, Group, Movement, Outcome, PlaceHold, ReleaseHold
 from ledger.store import KnownHold, KnownKey, KnownTransaction, Rows
 from wallet_project.kernel.ids import new_uuid, new_uuid_text, public_id
@@ -70,6 +70,8 @@ class Walk:
         earlier = self._earlier(group)
         if earlier is not None:
             return earlier
+        for gate in group.gates:
+            gate(view_of(group, self.books, self.now))
         code = judge(group, self.books, self.now)
         outcome = self._refuse(place, group, code) if code else self._apply(place, group)
         if group.key is not None:

@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 
 from accounts.api import PublicView
 from accounts.models import User
+from accounts.tasks import wake_sender
 from ledger.queries import see_transaction
 from ledger.serializers import TransactionAnswer, transaction_json
 from payments.bank_accounts import add_bank_account, bank_accounts_of, remove_bank_account
@@ -36,6 +37,8 @@ from payments.serializers import (
     TransferRequest,
     WithdrawRequest,
 )
+from payments.step_ups import HEADER as STEP_UP_HEADER
+from payments.step_ups import StepUpRequired
 from payments.tasks import check_bank_account, process_webhook_events, send_payout, send_refund
 from payments.topups import add_money, confirm_payment
 from payments.transfers import preview_transfer, send_money
@@ -46,6 +49,7 @@ from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.middleware import drain_if_too_large
 from wallet_project.kernel.problems import MEDIA_TYPE, problem
 from wallet_project.kernel.schema import BODY_PROBLEMS, TOKEN_PROBLEMS, problems
+from wallet_project.kernel.throttles import counting_forgeries
 from wallets.api import WALLET_PARAMETER
 
 _KEY: Final = (
@@ -73,6 +77,23 @@ KEPT_REFUSALS: Final = (
     "same_wallet",
     "currency_mismatch",
 )
+STEP_UP_PARAMETER: Final = OpenApiParameter(
+    STEP_UP_HEADER,
+    str,
+    OpenApiParameter.HEADER,
+    description=(
+        "`<challenge>:<code>`, after a 403 `step_up_required`, with the same request under the same key. A 403 "
+        "`support_required` cannot be confirmed: for some days after a change of address, what would bring a day's "
+        "payments of its type to a sum needs support's word."
+    ),
+)
+STEP_UP_PROBLEMS: Final = (
+    "support_required",
+    "step_up_required",
+    "step_up_invalid",
+    "too_many_tries",
+    "too_many_requests",
+)
 MONEY_PROBLEMS: Final = (*BODY_PROBLEMS, *TOKEN_PROBLEMS, *KEY_PROBLEMS, *KEPT_REFUSALS, "not_found")
 
 
@@ -96,6 +117,16 @@ class MoneyView(APIView):
             # Asked of a call that has none: it must not move money instead.
             raise Refusal.of_field("dry_run", "This call has no dry run.")
         return check_key(self.request.headers.get(HEADER))
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """A challenge's code is on its way: whoever sends it is woken."""
+        if isinstance(exc, StepUpRequired):
+            wake_sender(exc.messages)
+        return super().handle_exception(exc)
+
+    @property
+    def step_up(self) -> str | None:
+        return self.request.headers.get(STEP_UP_HEADER)
 
     @property
     def person(self) -> User:
@@ -130,9 +161,13 @@ class MoneyView(APIView):
 class TransferView(MoneyView):
     @extend_schema(
         operation_id="wallet_transfer",
-        parameters=[KEY_OR_DRY_PARAMETER, DRY_RUN_PARAMETER, WALLET_PARAMETER],
+        parameters=[KEY_OR_DRY_PARAMETER, DRY_RUN_PARAMETER, STEP_UP_PARAMETER, WALLET_PARAMETER],
         request=TransferRequest,
-        responses={201: TransactionAnswer, 200: QuoteAnswer, **problems(*MONEY_PROBLEMS, "payee_not_found")},
+        responses={
+            201: TransactionAnswer,
+            200: QuoteAnswer,
+            **problems(*MONEY_PROBLEMS, *STEP_UP_PROBLEMS, "payee_not_found"),
+        },
         tags=["Money"],
     )
     def post(self, request: Request) -> Response:  # noqa: ARG002  (DRF's signature)
@@ -140,15 +175,20 @@ class TransferView(MoneyView):
         if self.is_dry_run:
             return Response(QuoteAnswer(preview_transfer(sender=self.person, **self.read(TransferRequest))).data)
         key = self.key()
-        return self.answered(send_money(sender=self.person, key=key, **self.read(TransferRequest)))
+        given = self.read(TransferRequest)
+        return self.answered(send_money(sender=self.person, key=key, step_up=self.step_up, now=timezone.now(), **given))
 
 
 class PayView(MoneyView):
     @extend_schema(
         operation_id="wallet_pay",
-        parameters=[KEY_OR_DRY_PARAMETER, DRY_RUN_PARAMETER, WALLET_PARAMETER],
+        parameters=[KEY_OR_DRY_PARAMETER, DRY_RUN_PARAMETER, STEP_UP_PARAMETER, WALLET_PARAMETER],
         request=PayRequest,
-        responses={201: TransactionAnswer, 200: QuoteAnswer, **problems(*MONEY_PROBLEMS, "payee_not_found")},
+        responses={
+            201: TransactionAnswer,
+            200: QuoteAnswer,
+            **problems(*MONEY_PROBLEMS, *STEP_UP_PROBLEMS, "payee_not_found"),
+        },
         tags=["Money"],
     )
     def post(self, request: Request) -> Response:  # noqa: ARG002  (DRF's signature)
@@ -156,15 +196,22 @@ class PayView(MoneyView):
         if self.is_dry_run:
             return Response(QuoteAnswer(preview_payment(payer=self.person, **self.read(PayRequest))).data)
         key = self.key()
-        return self.answered(pay_merchant(payer=self.person, key=key, **self.read(PayRequest)))
+        given = self.read(PayRequest)
+        return self.answered(
+            pay_merchant(payer=self.person, key=key, step_up=self.step_up, now=timezone.now(), **given)
+        )
 
 
 class WithdrawView(MoneyView):
     @extend_schema(
         operation_id="wallet_withdraw",
-        parameters=[KEY_OR_DRY_PARAMETER, DRY_RUN_PARAMETER, WALLET_PARAMETER],
+        parameters=[KEY_OR_DRY_PARAMETER, DRY_RUN_PARAMETER, STEP_UP_PARAMETER, WALLET_PARAMETER],
         request=WithdrawRequest,
-        responses={202: TransactionAnswer, 200: QuoteAnswer, **problems(*MONEY_PROBLEMS, "bank_account_invalid")},
+        responses={
+            202: TransactionAnswer,
+            200: QuoteAnswer,
+            **problems(*MONEY_PROBLEMS, *STEP_UP_PROBLEMS, "bank_account_invalid"),
+        },
         tags=["Money"],
     )
     def post(self, request: Request) -> Response:  # noqa: ARG002  (DRF's signature)
@@ -176,7 +223,8 @@ class WithdrawView(MoneyView):
         if self.is_dry_run:
             return Response(QuoteAnswer(preview_withdrawal(user=self.person, **self.read(WithdrawRequest))).data)
         key = self.key()
-        answer = withdraw_money(user=self.person, key=key, now=timezone.now(), **self.read(WithdrawRequest))
+        given = self.read(WithdrawRequest)
+        answer = withdraw_money(user=self.person, key=key, step_up=self.step_up, now=timezone.now(), **given)
         if not answer.code:
             wake(send_payout, transaction_id=answer.transaction)
         return self.answered(answer)
@@ -254,13 +302,15 @@ class WebhookView(PublicView):
     """One gateway's door for what it has to tell; `webhook_view` makes it."""
 
     gateway = ""
+    throttle_scope = "webhook"
 
     def post(self, request: Request) -> Response:
         """For the gateway alone: its signature is over the raw body. Stored, answered at once, worked on later."""
         drain_if_too_large(request._request)
-        event = receive_event(
-            gateway=self.gateway, body=request._request.body, headers=request.headers, now=timezone.now()
-        )
+        with counting_forgeries():
+            event = receive_event(
+                gateway=self.gateway, body=request._request.body, headers=request.headers, now=timezone.now()
+            )
         if event is not None:
             wake_together(process_webhook_events, "event_ids", event)
         return Response({"status": "ok"})
@@ -329,6 +379,8 @@ class BankAccountView(APIView):
 
 
 class PayeeView(APIView):
+    throttle_scope = "payee"
+
     @extend_schema(
         operation_id="wallet_payee",
         parameters=[PayeeRequest],

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.signed_in import SignedInRequest, signed_in
+from accounts.signed_in import SignedInRequest, agreed
 from payments.bank_accounts import (
     add_bank_account,
     bank_accounts_of,
@@ -49,7 +49,7 @@ class ShownAccount:
     sentence: str
 
 
-@signed_in
+@agreed
 @require_safe
 def bank_accounts(request: SignedInRequest) -> HttpResponse:
     """Where this person withdraws to, newest first, and whether each bank knows the account."""
@@ -67,7 +67,7 @@ def bank_accounts(request: SignedInRequest) -> HttpResponse:
 
 
 @sensitive_post_parameters()
-@signed_in
+@agreed
 @require_http_methods(["GET", "HEAD", "POST"])
 def add(request: SignedInRequest) -> HttpResponse:
     """Back to the withdrawal afterwards, for whoever came from there."""
@@ -88,7 +88,7 @@ def add(request: SignedInRequest) -> HttpResponse:
     return render(request, "payments/bank_account_add.html", {"form": form, "then": then}, status=status)
 
 
-@signed_in
+@agreed
 @require_http_methods(["GET", "HEAD", "POST"])
 def remove(request: SignedInRequest, account: str) -> HttpResponse:
     """First a page that asks; then the deed."""

@@ -18,6 +18,7 @@ from accounts.models import User
 from payments.bank_names import bank_of
 from payments.gateways import DEFAULT
 from payments.models import BankAccount, Payout
+from wallet_project.kernel.card_numbers import refuse_card_number
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id, public_id
 from wallet_project.kernel.sealing import blind_index, reseal, seal, unseal
@@ -48,13 +49,15 @@ def add_bank_account(*, owner: User, holder_name: str, ifsc: str, account_number
     with the holder's name as it was first given.
 
     :param ifsc: in any case.
-    :raises Refusal: `invalid`, `limit_exceeded` (they have, or added within a day, as many as they may).
+    :raises Refusal: `invalid`, `limit_exceeded` (they have, or added within a day, as many as they may); `blocked`:
+        the account was closed or blocked this moment.
     """
     holder_name, ifsc, account_number = _read_holder(holder_name), _read_ifsc(ifsc), _read_number(account_number)
     index = blind_index(account_number, purpose=NUMBER)
     with transaction.atomic():
         # One at a time for each person, so that the most is the most. Only the row's lock matters.
-        User.objects.select_for_update(no_key=True).get(pk=owner.pk)
+        if User.objects.select_for_update(no_key=True).get(pk=owner.pk).status != User.Status.ACTIVE:
+            raise Refusal("blocked")
         kept = BankAccount.objects.filter(owner=owner, removed_at=None)
         known = kept.filter(ifsc=ifsc, number_index=index).first()
         if known is not None:
@@ -193,6 +196,7 @@ def _read_holder(text: str) -> str:
         raise Refusal.of_field(
             "holder_name", "Write the name as your bank has it: 3 to 50 Latin letters, digits and simple signs."
         )
+    refuse_card_number(field="holder_name", text=name)
     return name
 
 

@@ -3,9 +3,9 @@ Captured payments become money in a wallet: exactly once, however and how often 
 
 A callback, a confirmation, a webhook and the sweep all end here, and none of them is believed: the gateway is asked
 which payments its order has. What it captured is posted as a fact: it credits if amount, currency and order are what
-was stored and nothing else has paid the order, and is parked and given back otherwise. Two guards stand against a
-second credit: the kernel completes a PENDING transaction once, and at most one attempt of an order has a transaction
-that credited it.
+was stored, nothing else has paid the order, and it came in time or is within the limits all the same; and is parked and
+given back otherwise. Two guards stand against a second credit: the kernel completes a PENDING transaction once, and at
+most one attempt of an order has a transaction that credited it.
 """
 
 from collections.abc import Sequence
@@ -17,18 +17,17 @@ from django.db.models import Sum
 
 from accounts.actors import system_actor
 from ledger.models import Transaction
-from ledger.movements import Completion, Group, Key, Movement, Outcome
+from ledger.movements import Completion, Group, Outcome
 from ledger.posting import post
 from payments.cases import open_case
 from payments.gateways import gateway_named
 from payments.gateways.base import AUTHORIZED, REFUNDED, GatewayRefused, RemotePayment, RemoteRefund
+from payments.late_captures import LateCapture, PastLimit
 from payments.models import Case, GatewayOrder, GatewayRefund, ParkedPayment, PaymentAttempt
 from payments.orders import GATEWAY_ACTOR, next_check
 from payments.parking import park_payment, return_parked
 from payments.refund_outcomes import take_in
 from wallet_project.kernel.database import give_back_connection
-from wallet_project.kernel.fingerprints import fingerprint
-from wallet_project.kernel.money import Money
 
 log = structlog.get_logger("payments.captures")
 
@@ -154,6 +153,8 @@ def _take(order: GatewayOrder, attempt: PaymentAttempt, payment: RemotePayment, 
             credited = _credit(order, attempt, now)
         except _Parked:
             log.info("capture.parked_meanwhile", order=order.order_id, payment=payment.id)
+        except PastLimit:
+            return park_payment(attempt=attempt, reason=ParkedPayment.Reason.LIMIT)
     if credited is None:
         return park_payment(attempt=attempt, reason=ParkedPayment.Reason.GONE)
     if credited.pk == attempt.pk:
@@ -176,6 +177,7 @@ def _credit(order: GatewayOrder, attempt: PaymentAttempt, now: datetime) -> Paym
     """
     :returns: the attempt that paid the order, be it this one or another that was faster.
     :raises _Parked: this one's money is in suspense already.
+    :raises PastLimit: it came late, and no limit has room for it any more.
     """
 
     def remember(outcomes: Sequence[Outcome]) -> None:
@@ -200,7 +202,13 @@ def _credit(order: GatewayOrder, attempt: PaymentAttempt, now: datetime) -> Paym
     outcome = post([Group(initiator=gateway, movements=(completion,))], within=remember)[0]
     # A closed wallet's ADD fails too, in the very posting that credits suspense: somebody may just have done that.
     if outcome.kind == "unchanged" and outcome.code == Transaction.Status.FAILED and _credited(order) is None:
-        outcome = post([_late(order, gateway)], within=remember)[0]
+        late = LateCapture(order=order, initiator=gateway)
+
+        def remember_late(outcomes: Sequence[Outcome]) -> None:
+            remember(outcomes)
+            late.note(outcomes[0])
+
+        outcome = post([late.group], within=remember_late)[0]
     log.info("capture.credited" if outcome.kind == "posted" else "capture.known", order=order.order_id)
     credited = _credited(order)
     if credited is None:
@@ -245,20 +253,3 @@ def _tell_of_diversion(order: GatewayOrder, transaction: int, now: datetime) -> 
         suggestion="Refund it, or find out where its owner wants it.",
         now=now,
     )
-
-
-def _late(order: GatewayOrder, gateway: int) -> Group:
-    """The ADD was given up before its payment came: a new one, once for each order, that names it."""
-    add = Transaction.objects.get(pk=order.transaction_id)
-    assert add.to_wallet_id is not None  # noqa: S101  (an ADD has a wallet)
-    movement = Movement(
-        type=Transaction.Type.ADD,
-        amount=Money.from_minor(order.amount_minor, order.currency).amount,
-        currency=order.currency,
-        from_wallet=add.from_wallet_id,
-        to_wallet=add.to_wallet_id,
-        metadata={"order": order.order_id or "", "instead_of": add.public_id},
-        fact=True,
-    )
-    key = Key(key=f"late:{add.public_id}", fingerprint=fingerprint("late capture", order=order.order_id))
-    return Group(initiator=gateway, movements=(movement,), key=key)

@@ -17,6 +17,7 @@ from django.db.transaction import on_commit
 from accounts.models import User
 from payments.models import Case
 from wallet_project.kernel.ids import new_uuid
+from wallet_project.kernel.reasons import read_reason
 
 log = structlog.get_logger("payments.cases")
 
@@ -97,7 +98,9 @@ def resolve_case(*, case: Case, by: User, resolution: str, now: datetime) -> boo
 
     :param resolution: what was done, a sentence.
     :returns: False where it had been resolved before; that stands.
+    :raises Refusal: `invalid`.
     """
+    resolution = read_reason(resolution, longest=_LONGEST, field="resolution")
     return _resolve(Case.objects.filter(pk=case.pk), by=by, resolution=resolution, now=now) == 1
 
 

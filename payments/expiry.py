@@ -53,7 +53,7 @@ def _ask(order: GatewayOrder, now: datetime) -> None:
     settle_order(order=order, now=now)
     order.refresh_from_db(fields=["state"])
     if _is_unpaid(order) and order.expires_at <= now:
-        fail_order(order=order, code="order_expired", state=GatewayOrder.State.EXPIRED)
+        fail_order(order=order, code="order_expired", state=GatewayOrder.State.EXPIRED, now=now)
         log.info("order.expired", transaction=order.receipt)
 
 

@@ -36,6 +36,8 @@ class AmountField(forms.CharField):
     """Text as people write an amount (`₹1,00,000.50`); cleaned it is Money above zero."""
 
     widget = RupeesInput
+    may_be_zero = False
+    says = "Write an amount above zero, such as 500 or 1,250.50."
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=40, **kwargs)
@@ -44,14 +46,17 @@ class AmountField(forms.CharField):
         return {**super().widget_attrs(widget), "inputmode": "decimal", "autocomplete": "off"}
 
     def clean(self, value: Any) -> Any:
+        """None where it may be left empty and is."""
         text = super().clean(value)
+        if not text and not self.required:
+            return None
         bare = text.removeprefix("₹").strip()
         if _GROUPED.match(bare):
             bare = bare.replace(",", "")
         try:
-            return Money.parse(bare)
+            return Money.parse(bare, may_be_zero=self.may_be_zero)
         except MalformedAmount as error:
-            raise forms.ValidationError("Write an amount above zero, such as 500 or 1,250.50.") from error
+            raise forms.ValidationError(self.says) from error
 
 
 class KeyField(forms.CharField):

@@ -70,7 +70,7 @@ def answer_of(outcome: Outcome) -> Answer:
     )
 
 
-def earlier_answer(*, initiator: Actor, key: Key) -> Answer | None:
+def earlier_answer(*, initiator: Actor | int, key: Key) -> Answer | None:
     """
     What this key was answered before, or None if it is new.
 

@@ -1,12 +1,15 @@
 """Paying merchants."""
 
+from datetime import datetime
+
 from accounts.actors import actor_of
 from accounts.models import User
 from ledger.models import Transaction
 from ledger.movements import Group, Key, Movement
-from ledger.posting import post
-from payments.idempotency import Answer, answer_of, look_up
+from payments.authorising import post_asked_for
+from payments.idempotency import Answer, look_up
 from payments.payees import Parties, find_parties, read_merchant
+from payments.spending import Payee
 from payments.texts import check_note, check_order_reference
 from payments.transfers import Quote, quote
 from wallet_project.kernel.fingerprints import fingerprint
@@ -22,6 +25,8 @@ def pay_merchant(
     order_reference: str = "",
     note: str = "",
     wallet: str | None = None,
+    step_up: str | None = None,
+    now: datetime,
 ) -> Answer:
     """
     Pay a merchant from a person's wallet, once for each key.
@@ -29,6 +34,7 @@ def pay_merchant(
     :param merchant: its `mer_` id or handle, as typed.
     :param order_reference: the merchant's own name for what is paid; both sides see it.
     :param wallet: another wallet of the payer's than the USER one (a `wal_` id).
+    :param step_up: `<challenge>:<code>`, where an earlier answer asked for it.
     :returns: done, or refused with a code that is kept, as in `send_money`.
     :raises Refusal: as `send_money`.
     """
@@ -50,7 +56,14 @@ def pay_merchant(
     if isinstance(found, Answer):
         return found
     movement = _movement(found, amount, note, order_reference)
-    return answer_of(post([Group(initiator=actor.pk, movements=(movement,), key=request)])[0])
+    return post_asked_for(
+        user=payer,
+        group=Group(initiator=actor.pk, movements=(movement,), key=request),
+        payee=Payee(wallet=found.payee),
+        payee_name=found.payee_name,
+        step_up=step_up,
+        now=now,
+    )
 
 
 def preview_payment(

@@ -28,6 +28,7 @@ from payments.asking import next_ask
 from payments.gateways import DEFAULT, gateway_named
 from payments.gateways.base import Gateway, GatewayRefused, RemoteOrder
 from payments.models import GatewayOrder
+from payments.spending import give_spending_back
 from wallet_project.kernel.database import give_back_connection, is_posting
 from wallet_project.kernel.errors import GatewayError, Refusal
 from wallet_project.kernel.money import Money
@@ -142,12 +143,13 @@ def next_check(*, order: GatewayOrder, state: str, now: datetime) -> datetime | 
     return at if at < order.created_at + LISTENING else None
 
 
-def fail_order(*, order: GatewayOrder, code: str, state: str) -> None:
+def fail_order(*, order: GatewayOrder, code: str, state: str, now: datetime) -> None:
     """The ADD ends unpaid. Safe to run twice; whoever credits it at the same moment wins or loses whole."""
 
     def remember(outcomes: Sequence[Outcome]) -> None:
         if outcomes[0].kind == "posted":
             GatewayOrder.objects.filter(pk=order.pk).update(state=state)
+            give_spending_back(transaction=order.transaction_id, now=now)
 
     completion = Completion(transaction=order.transaction_id, status="FAILED", failure_code=code)
     post([Group(initiator=system_actor(GATEWAY_ACTOR).pk, movements=(completion,))], within=remember)
@@ -174,7 +176,7 @@ def _make(order: GatewayOrder, *, initiator: int, key: str, lease: UUID, now: da
         if error.http_status in (401, 403):
             _end_lease(order, lease)
             raise Refusal("gateway_unavailable", retry_after_seconds=_RETRY_AFTER_SECONDS) from error
-        fail_order(order=order, code="gateway_refused", state=GatewayOrder.State.REFUSED)
+        fail_order(order=order, code="gateway_refused", state=GatewayOrder.State.REFUSED, now=now)
         return None
     except GatewayError as error:
         log.warning("order.gateway_unavailable", transaction=order.receipt, http_status=error.http_status)

@@ -4,7 +4,7 @@ from typing import Final
 
 from django.urls import path
 
-from payments import bank_account_views, history_views, receipt_views, views
+from payments import account_views, bank_account_views, history_views, limit_views, receipt_views, views
 from payments.refund_views import GiveBack
 from payments.withdrawal_views import Withdraw
 
@@ -26,6 +26,11 @@ urlpatterns = [
     path("bank-accounts", bank_account_views.bank_accounts, name="bank_accounts"),
     path("bank-accounts/add", bank_account_views.add, name="bank_account_add"),
     path("bank-accounts/<str:account>/remove", bank_account_views.remove, name="bank_account_remove"),
+    path("limits", limit_views.limits, name="limits"),
+    path("limits/<str:type>", limit_views.change, name="limits_change"),
+    path("limits/<str:type>/drop", limit_views.drop, name="limits_drop"),
+    path("account/close", account_views.close, name="account_close"),
+    path("account/data", account_views.data, name="account_data"),
     path("receipts/<str:transaction>", receipt_views.receipt, name="receipt"),
     path("receipts/<str:transaction>/check", receipt_views.check, name="receipt_check"),
     path("receipts/<str:transaction>/refund", GiveBack.as_view(), name="refund"),

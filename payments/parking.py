@@ -1,6 +1,6 @@
 """
-Captured payments that credit nobody: a second one of an order, one of another amount than the order's, or one whose
-money the gateway had given back before anybody here heard of it.
+Captured payments that credit nobody: a second one of an order, one of another amount than the order's, one whose money
+the gateway had given back before anybody here heard of it, or one that came late and past the limits.
 
 Their money is a fact, so it is posted, into suspense; and it goes back to its payer, all of it, as any refund does.
 Nothing happens off the ledger.

@@ -23,6 +23,7 @@ from payments.cases import open_case, settle_case
 from payments.gateways.base import RemotePayout
 from payments.models import Case, Payout
 from payments.orders import GATEWAY_ACTOR
+from payments.spending import give_spending_back
 from payments.sweeping import SentMeanwhile
 from wallet_project.kernel.money import Money
 
@@ -162,6 +163,7 @@ def _come_back(payout: Payout, step: State, remote: RemotePayout, now: datetime)
             Payout.objects.filter(pk=payout.pk).update(state=step, check_at=None, **_words(remote))
             _charge(payout, remote, costs)
             _mind_diversion(payout, outcomes[0], now)
+            give_spending_back(transaction=withdrawal.pk, now=now)
 
     outcome = post([_group(_reversal(payout), settled_back, *costs)], within=remember)[0]
     if outcome.kind == "unchanged" and _among(payout).update(state=step, check_at=None, **_words(remote)):
@@ -184,6 +186,7 @@ def _give_back(
         if outcomes[0].kind == "posted":
             if not rows.update(state=step, check_at=None, **fields):
                 raise SentMeanwhile
+            give_spending_back(transaction=payout.transaction_id, now=now)
             _mind_diversion(payout, outcomes[0], now)
             _explain(payout, now)
 

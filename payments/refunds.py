@@ -28,7 +28,7 @@ from payments.disputes import UNDECIDED, brought_by
 from payments.gateways import gateway_named
 from payments.gateways.base import RemoteRefund, is_definite
 from payments.idempotency import Answer, answer_of, earlier_answer
-from payments.models import Case, Dispute, GatewayRefund, PaymentAttempt
+from payments.models import Case, Dispute, GatewayRefund, PaymentAttempt, Proposal
 from payments.refund_outcomes import (
     OPEN,
     fail_unaccepted,
@@ -97,16 +97,29 @@ def give_back(
     return _give_back(actor_of(user), transaction, amount, key, now, owner=user, wallet=wallet)
 
 
-def give_back_as_support(*, by: User, transaction: str, amount: Money | None = None, key: str, now: datetime) -> Answer:
+def give_back_as_agreed(*, proposal: Proposal, amount: Money, now: datetime) -> Answer:
     """
-    Whoever may (`payments.refund_topup`) gives anybody's top-up back; also one that went to suspense.
+    Anybody's top-up goes back, also one that went to suspense, as one of staff proposed and another agreed. Once for
+    each proposal: its id is the key, and whoever proposed it the initiator.
 
     :returns: as `give_back`.
-    :raises Refusal: as `give_back`; `permission_denied`: they may not.
+    :raises Refusal: as `give_back`; `permission_denied`: no second person has agreed.
     """
-    if not by.has_perm(PERMISSION):
+    if proposal.decided_by_id in (None, proposal.proposed_by_id):
         raise Refusal("permission_denied")
-    return _give_back(actor_of(by), transaction, amount, key, now, owner=None)
+    return _give_back(actor_of(proposal.proposed_by), proposal.subject, amount, proposal.public_id, now, owner=None)
+
+
+def brought_by_top_up(transaction: str) -> Transaction:
+    """
+    Anybody's top-up by its public id.
+
+    :raises Refusal: `not_found`.
+    """
+    brought = _find(transaction, owner=None)
+    if brought is None:
+        raise Refusal("not_found", "There is no such top-up.")
+    return brought
 
 
 def send_refund(*, transaction_id: int, now: datetime) -> None:

@@ -6,8 +6,9 @@ from typing import Final
 from celery import shared_task
 from django.utils import timezone
 
-from payments import bank_checks, disputes, payouts, refunds, settlements
+from payments import bank_checks, disputes, payouts, refunds, settlements, step_ups
 from payments.expiry import sweep_orders
+from payments.proposals import finish_agreed
 from payments.reconciling import reconciliation
 from payments.webhooks import process_event, waiting_events
 
@@ -56,6 +57,17 @@ def send_refund(*, transaction_id: int) -> None:
 def sweep_refunds() -> None:
     """Sends what a lost wake-up left behind, and asks about what is on its way."""
     refunds.sweep_refunds(now=timezone.now(), longest_seconds=LONGEST_SWEEP_SECONDS)
+
+
+@shared_task(name="payments.finish_proposals")
+def finish_proposals() -> None:
+    """Does what two have agreed on and a crash kept from being done; lets the undecided expire."""
+    finish_agreed(now=timezone.now())
+
+
+@shared_task(name="payments.forget_step_ups")
+def forget_step_ups() -> None:
+    step_ups.forget_unspent(now=timezone.now())
 
 
 @shared_task(name="payments.check_bank_account")

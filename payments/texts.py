@@ -1,8 +1,9 @@
-"""Free text that travels with money: read by the other side, kept for ever, so bounded and without controls."""
+"""Free text that travels with money, read by others and kept for ever: bounded, without controls or card numbers."""
 
 import unicodedata
 from typing import Final
 
+from wallet_project.kernel.card_numbers import refuse_card_number
 from wallet_project.kernel.errors import Refusal
 
 LONGEST_NOTE: Final = 280
@@ -11,14 +12,14 @@ LONGEST_ORDER_REFERENCE: Final = 64
 
 def check_note(note: str) -> str:
     """
-    :raises Refusal: `invalid`: too long, or control characters other than a line's end.
+    :raises Refusal: `invalid`: too long, control characters other than a line's end, a card number.
     """
     return _check("note", note, LONGEST_NOTE, allowed="\n")
 
 
 def check_order_reference(reference: str) -> str:
     """
-    :raises Refusal: `invalid`: too long, or control characters.
+    :raises Refusal: `invalid`: too long, control characters, a card number.
     """
     return _check("order_reference", reference, LONGEST_ORDER_REFERENCE, allowed="")
 
@@ -28,4 +29,5 @@ def _check(field: str, text: str, longest: int, *, allowed: str) -> str:
         raise Refusal.of_field(field, f"At most {longest} characters.", "max_length")
     if any(unicodedata.category(letter) in ("Cc", "Cs") and letter not in allowed for letter in text):
         raise Refusal.of_field(field, "Control characters cannot be stored here.")
+    refuse_card_number(field=field, text=text)
     return text

@@ -11,13 +11,14 @@ from accounts.actors import actor_of
 from accounts.models import User
 from ledger.models import Transaction
 from ledger.movements import Group, Key, Movement, Outcome
-from ledger.posting import post
 from ledger.system_wallets import Purpose, system_wallet
+from payments.authorising import post_asked_for
 from payments.captures import settle_order
 from payments.gateways import DEFAULT, gateway_named
-from payments.idempotency import Answer, answer_of, look_up
+from payments.idempotency import Answer, look_up
 from payments.models import GatewayOrder, PaymentAttempt
 from payments.orders import checkout_of, open_order
+from payments.spending import Payee
 from wallet_project.kernel.errors import GatewayError, Refusal
 from wallet_project.kernel.fingerprints import fingerprint
 from wallet_project.kernel.ids import new_uuid
@@ -57,7 +58,9 @@ def add_money(*, user: User, amount: Money, key: str, wallet: str | None = None,
             open_order(transaction=add, amount=amount, lease=lease, now=now)
 
     group = Group(initiator=actor.pk, movements=(_movement(found, amount),), key=request)
-    answer = answer_of(post([group], within=remember)[0])
+    answer = post_asked_for(
+        user=user, group=group, payee=Payee(), payee_name="", step_up=None, now=now, within=remember
+    )
     if answer.code:
         return answer
     checkout = checkout_of(transaction=answer.transaction, initiator=actor.pk, key=key, lease=lease, now=now)

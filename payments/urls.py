@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from payments import api
+from payments import account_api, api, limit_api
 from payments.gateways import GATEWAYS
 
 urlpatterns = [
@@ -16,4 +16,8 @@ urlpatterns = [
     path("bank-accounts", api.BankAccountsView.as_view()),
     path("bank-accounts/<str:id>", api.BankAccountView.as_view()),
     path("wallet/payee", api.PayeeView.as_view()),
+    path("limits", limit_api.LimitsView.as_view()),
+    path("limits/<str:type>", limit_api.OwnLimitsView.as_view()),
+    path("me/close", account_api.CloseView.as_view()),
+    path("me/data", account_api.DataView.as_view()),
 ]

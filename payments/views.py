@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views import View
 
-from accounts.signed_in import SignedInRequest, signed_in
+from accounts.signed_in import SignedInRequest, agreed
 from ledger.models import Transaction
 from ledger.queries import see_transaction
 from ledger.wording import reason_of
@@ -21,6 +21,7 @@ from payments.drafts import close_draft, find_draft, keep_draft, receipt_of_draf
 from payments.forms import AddMoneyForm, MoneyForm, PayForm, SendForm, new_key
 from payments.idempotency import Answer
 from payments.merchant_payments import pay_merchant, preview_payment
+from payments.step_up_views import ask_for_step_up, step_up_of
 from payments.topups import add_money
 from payments.transfers import Quote, preview_transfer, send_money
 from wallet_project.kernel.errors import Refusal
@@ -71,7 +72,7 @@ class MoneyPage(View):
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
-        return signed_in(super().as_view(**initkwargs))
+        return agreed(super().as_view(**initkwargs))
 
     def act(self, form: MoneyForm) -> HttpResponse:
         """The one deed call. What it raises is answered by `not_done`."""
@@ -186,6 +187,15 @@ class Payment(MoneyPage):
             return see_other("receipt", made)
         return self.review(self.make_form(draft)) if self.step == "review" else self.show(self.make_form(initial=draft))
 
+    @property
+    def step_up(self) -> str | None:
+        return step_up_of(self.request)
+
+    def not_done(self, form: MoneyForm, refusal: Refusal) -> HttpResponse:
+        """What asks for a code keeps its key: the same payment is sent once more, with the code."""
+        asked = ask_for_step_up(self.request, form, refusal, confirm=reverse(self.deed, args=self.place))
+        return asked or super().not_done(form, refusal)
+
     def review(self, form: MoneyForm) -> HttpResponse:
         if not form.is_valid():
             return self.show(form, 400)
@@ -234,7 +244,7 @@ class Send(Payment):
         return preview_transfer(sender=self.request.user, **fields)
 
     def pay(self, *, key: str, **fields: Any) -> Answer:
-        return send_money(sender=self.request.user, key=key, **fields)
+        return send_money(sender=self.request.user, key=key, step_up=self.step_up, now=timezone.now(), **fields)
 
 
 class Pay(Payment):
@@ -250,4 +260,4 @@ class Pay(Payment):
         return preview_payment(payer=self.request.user, **fields)
 
     def pay(self, *, key: str, **fields: Any) -> Answer:
-        return pay_merchant(payer=self.request.user, key=key, **fields)
+        return pay_merchant(payer=self.request.user, key=key, step_up=self.step_up, now=timezone.now(), **fields)

@@ -1,5 +1,5 @@
 """
-The gateway's webhooks: stored as they come, answered at once, and then not believed.
+The gateway's webhooks: stored as they come (sealed), answered at once, and then not believed.
 
 An event only says where to look; the gateway is asked for the truth. What is stored and not yet worked on is found
 by a sweep, so neither a lost queue nor a killed worker loses an event.
@@ -18,6 +18,7 @@ from django.utils import timezone
 from payments.captures import settle_order
 from payments.cases import open_case
 from payments.disputes import follow_dispute
+from payments.event_bodies import body_of, sealed_body
 from payments.gateways import UnknownGateway, gateway_named
 from payments.gateways.base import News
 from payments.models import Case, GatewayOrder, WebhookEvent
@@ -115,7 +116,8 @@ def _keep(*, gateway: str, event_id: str, name: str, body: bytes, now: datetime)
     """
     :returns: None if it had been kept before.
     """
-    values: dict[str, Any] = {"gateway": gateway, "event_id": event_id, "name": name, "body": body, "now": now}
+    values: dict[str, Any] = {"gateway": gateway, "event_id": event_id, "name": name, "now": now}
+    values["body"] = sealed_body(body)
     with connections[router.db_for_write(WebhookEvent)].cursor() as cursor:
         cursor.execute(_KEEP, values)
         kept = cursor.fetchone()
@@ -126,7 +128,7 @@ def _act_on(event: WebhookEvent, now: datetime) -> str:
     """
     :returns: the event's outcome.
     """
-    news = gateway_named(event.gateway).read_webhook(bytes(event.body))
+    news = gateway_named(event.gateway).read_webhook(body_of(event=event))
     if not news.about:
         return "not_about_ours"
     return _FOLLOWERS[news.about](event, news, now)

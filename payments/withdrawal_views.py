@@ -45,7 +45,8 @@ class Withdraw(Payment):
         return preview_withdrawal(user=self.request.user, **fields)
 
     def pay(self, *, key: str, **fields: Any) -> Answer:
-        answer = withdraw_money(user=self.request.user, key=key, now=timezone.now(), **fields)
+        user, now = self.request.user, timezone.now()
+        answer = withdraw_money(user=user, key=key, step_up=self.step_up, now=now, **fields)
         if not answer.code:
             wake(send_payout, transaction_id=answer.transaction)
         return answer

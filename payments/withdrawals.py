@@ -14,13 +14,14 @@ from accounts.actors import actor_of
 from accounts.models import User
 from ledger.models import Transaction
 from ledger.movements import Group, Key, Movement, Outcome
-from ledger.posting import post
 from ledger.system_wallets import Purpose, system_wallet
+from payments.authorising import post_asked_for
 from payments.bank_accounts import find_bank_account, label_of
 from payments.gateways import gateway_named
-from payments.idempotency import Answer, answer_of, look_up
+from payments.idempotency import Answer, look_up
 from payments.models import BankAccount, Payout
 from payments.payees import Parties
+from payments.spending import Payee
 from payments.transfers import Quote, quote
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.fingerprints import fingerprint
@@ -42,17 +43,25 @@ class _Way:
 
 
 def withdraw_money(
-    *, user: User, bank_account: str, amount: Money, key: str, wallet: str | None = None, now: datetime
+    *,
+    user: User,
+    bank_account: str,
+    amount: Money,
+    key: str,
+    wallet: str | None = None,
+    step_up: str | None = None,
+    now: datetime,
 ) -> Answer:
     """
     Take money out of a person's wallet, on its way to their bank account, once for each key.
 
     :param bank_account: its `bnk_` id.
     :param wallet: another wallet of theirs than the USER one (a `wal_` id).
+    :param step_up: `<challenge>:<code>`, where an earlier answer asked for it.
     :returns: PENDING; or refused with a code that is kept: `insufficient_funds`, `limit_exceeded` (also below the
         gateway's smallest amount), `wallet_frozen`, `currency_mismatch`, `bank_account_invalid`.
-    :raises Refusal: `not_found` (no such wallet or account of theirs, or removed), `idempotency_key_reused`, `busy`:
-        nothing is kept.
+    :raises Refusal: `not_found` (no such wallet or account of theirs, or removed), `idempotency_key_reused`,
+        `step_up_required`, `step_up_invalid`, `too_many_tries`, `busy`: nothing is kept.
     """
     actor = actor_of(user)
     request = Key(
@@ -70,8 +79,15 @@ def withdraw_money(
         if outcomes[0].kind == "posted":
             _open_payout(found.account, outcomes[0].transactions[0], amount, now)
 
-    group = Group(initiator=actor.pk, movements=(_movement(found, amount),), key=request)
-    return answer_of(post([group], within=remember)[0])
+    return post_asked_for(
+        user=user,
+        group=Group(initiator=actor.pk, movements=(_movement(found, amount),), key=request),
+        payee=Payee(bank_account=found.account.pk),
+        payee_name=label_of(account=found.account),
+        step_up=step_up,
+        now=now,
+        within=remember,
+    )
 
 
 def preview_withdrawal(*, user: User, bank_account: str, amount: Money, wallet: str | None = None) -> Quote:
@@ -89,7 +105,12 @@ def preview_withdrawal(*, user: User, bank_account: str, amount: Money, wallet: 
         refuse=movement.refuse,
         payee_name=label_of(account=way.account),
     )
-    return quote(group=Group(initiator=actor_of(user).pk, movements=(movement,)), parties=parties, amount=amount)
+    return quote(
+        group=Group(initiator=actor_of(user).pk, movements=(movement,)),
+        parties=parties,
+        amount=amount,
+        payee=Payee(bank_account=way.account.pk),
+    )
 
 
 def _find(user: User, bank_account: str, wallet: str | None) -> _Way:

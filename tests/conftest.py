@@ -35,11 +35,14 @@ This file sets the environment when it is imported and only then loads Django's 
 hence no `DJANGO_SETTINGS_MODULE` in pyproject.toml: pytest-django would load them earlier.
 """
 
+import importlib
 import os
 from collections.abc import Generator, Iterator
 
 import django
 import pytest
+from django.conf import settings
+from django.test import Client
 from pytest_django import DjangoDbBlocker
 
 from tests import environment
@@ -47,6 +50,10 @@ from tests.running import Run, free_pair
 
 BEGINS_THE_RUN = environment.choose()
 django.setup()
+# Each test client makes its own chain of middleware, and there WhiteNoise would read every static file once more.
+settings.WHITENOISE_AUTOREFRESH = True
+# Only a session of ours is somebody's. Imported here, for it needs what has just been set up.
+Client.force_login = importlib.import_module("tests.accounts.browsers").force_login
 
 FORBID_SKIPS = os.environ.get("WALLET_FORBID_SKIPS") == "1"
 
@@ -55,6 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if getattr(config.option, "tx", None) and not config.option.collectonly:
         # xdist's workers inherit the environment and share what is started here.
         environment.servers.start_for_workers()
+        # But for this: pytest-django would load a worker's settings before the worker chose its Valkey database.
+        del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -64,23 +73,46 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 WHOLE_SYSTEM = "runner"
+# What takes longest, the longest first: begun last, it would keep one worker busy while the others have nothing left.
+# A group is a mark's name or a module; one that is not named here comes in the order of the listing, after these.
+LONGEST = (
+    WHOLE_SYSTEM,
+    "crashes",
+    "faults",
+    "starts",
+    "tests/journeys/test_access_matrix.py",
+    "tests/journeys/test_schema_fuzz.py",
+    "tests/ledger/test_verification.py",
+    "tests/ledger/test_history_plan.py",
+    "tests/payments/test_payouts.py",
+    "tests/payments/test_money_admin.py",
+    "tests/ledger/test_holds_model.py",
+    "tests/ledger/test_model.py",
+    "tests/house/test_start_up.py",
+    "tests/house/test_production.py",
+    "tests/races/test_captures_at_once.py",
+)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
-    Under xdist a module stays with one worker, and whatever starts the whole system with one and the same.
+    Under xdist a module stays with one worker, and whatever uses the run's one whole system with one and the same.
 
-    Two whole systems on two cores would only time each other. They are the longest, so they come first.
+    A module that starts systems of its own names a group of its own.
     """
     for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        is_whole = item.get_closest_marker("runner") is not None or "running_wallet" in fixtures
-        if is_whole and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(WHOLE_SYSTEM))
-        elif item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-    items.sort(key=lambda item: WHOLE_SYSTEM not in [mark.args[0] for mark in item.iter_markers("xdist_group")])
+        if item.get_closest_marker("xdist_group") is None:
+            uses_the_whole = "running_wallet" in getattr(item, "fixturenames", ())
+            group = WHOLE_SYSTEM if uses_the_whole else item.nodeid.partition("::")[0]
+            item.add_marker(pytest.mark.xdist_group(group))
+    places = {group: place for place, group in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(_group_of(item), len(places)))
+
+
+def _group_of(item: pytest.Item) -> str:
+    mark = item.get_closest_marker("xdist_group")
+    return str(mark.args[0]) if mark else ""
 
 
 @pytest.hookimpl(wrapper=True)

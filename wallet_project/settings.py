@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 
 import dj_email_url
 import environs
-from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from marshmallow.validate import Range
 from psycopg import IsolationLevel
 
-from wallet_project.kernel import logs
-from wallet_project.kernel.environment import env, gateway_variables, key_bytes
+from wallet_project.kernel import browser_policy, logs
+from wallet_project.kernel.environment import checkouts_of, env, gateway_variables, key_bytes
+from wallet_project.kernel.rate_limits import LOCAL, PRODUCTION
+from wallet_project.schedule import beat_schedule
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -69,8 +70,8 @@ try:
     DATA_KEYS = _data_keys(env.texts("DATA_KEYS"))
     DATA_INDEX_KEY = env.key_bytes("DATA_INDEX_KEY")
     DEFAULT_GATEWAY: str = env.gateway("WALLET_GATEWAY", default="razorpay")
-    RAZORPAY_API_URL: str = env.web_address("RAZORPAY_API_URL", default="https://api.razorpay.com/v1")
-    RAZORPAY_CHECKOUT_URL: str = env.web_address("RAZORPAY_CHECKOUT_URL")
+    RAZORPAY_API_URL: str = env.gateway_address("RAZORPAY_API_URL", default="https://api.razorpay.com/v1")
+    RAZORPAY_CHECKOUT_URL: str = env.gateway_address("RAZORPAY_CHECKOUT_URL")
     RAZORPAY_KEY_ID: str = env.text("RAZORPAY_KEY_ID")
     RAZORPAY_KEY_SECRET: str = env.text("RAZORPAY_KEY_SECRET")
     RAZORPAY_WEBHOOK_SECRETS: list[str] = env.texts("RAZORPAY_WEBHOOK_SECRETS")
@@ -82,6 +83,33 @@ try:
     DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="Wallet <no-reply@localhost>")
     SMS_URL = env.str("SMS_URL", default="")
     TIME_ZONE: str = env.time_zone("WALLET_TIME_ZONE", default="Asia/Kolkata")
+    # How many proxies of ours stand before the web processes; each adds to X-Forwarded-For, which else is not believed.
+    TRUSTED_PROXIES = env.int("WALLET_TRUSTED_PROXIES", default=0, validate=Range(0, 5))
+    # Requests in so many seconds; what is not named stays as kernel/rate_limits.py has it.
+    RATE_LIMITS = {
+        **(LOCAL if WALLET_ENV == "local" else PRODUCTION),
+        **env.rate_limits("WALLET_RATE_LIMITS", default=""),
+    }
+    # Staff must show a second factor. Off only for the local demo, whose people carry none.
+    STAFF_NEED_FACTOR = env.bool("WALLET_STAFF_NEED_FACTOR", default=not WALLET_DEMO)
+    PASSWORD_HASH_KIB = env.int("WALLET_PASSWORD_HASH_KIB", default=102_400, validate=Range(min=64))
+    STEP_UP_FROM = env.decimal("WALLET_STEP_UP_FROM", default=Decimal(5000), validate=Range(min=0))
+    STEP_UP_FROM_NEW_PAYEE = env.decimal("WALLET_STEP_UP_FROM_NEW_PAYEE", default=Decimal(2000), validate=Range(min=0))
+    STEP_UP_PAST_A_DAY = env.decimal("WALLET_STEP_UP_PAST_A_DAY", default=Decimal(5000), validate=Range(min=0))
+    STEP_UP_FIRST_WITHDRAWAL = env.bool("WALLET_STEP_UP_FIRST_WITHDRAWAL", default=True)
+    # Messages with a code for a payment, for each person.
+    STEP_UP_MESSAGES_AN_HOUR = env.int(
+        "WALLET_STEP_UP_MESSAGES_AN_HOUR", default=1000 if WALLET_ENV == "local" else 30, validate=Range(min=1)
+    )
+    # Between the second yes of support and the taking away of a second factor that is lost.
+    LOST_FACTOR_WAIT_HOURS = env.int("WALLET_LOST_FACTOR_WAIT_HOURS", default=24, validate=Range(1, 720))
+    # A second factor added to an account older than that proves payments and changes of address only so much later.
+    FACTOR_SETTLES_HOURS = env.int("WALLET_FACTOR_SETTLES_HOURS", default=24, validate=Range(0, 720))
+    # After a change of address the old one can undo it so long, and payments from such a sum a day ask support.
+    ADDRESS_UNDO_HOURS = env.int("WALLET_ADDRESS_UNDO_HOURS", default=72, validate=Range(1, 720))
+    ASK_SUPPORT_FROM = env.decimal("WALLET_ASK_SUPPORT_FROM", default=Decimal(5000), validate=Range(min=0))
+    # How long higher limits of a person's own wait before they hold.
+    OWN_LIMIT_RAISE_HOURS = env.int("WALLET_OWN_LIMIT_RAISE_HOURS", default=24, validate=Range(1, 720))
     LARGEST_MOVEMENT = env.decimal(
         "WALLET_LARGEST_MOVEMENT", default=Decimal(10_000_000_000), validate=Range(min=0, min_inclusive=False)
     )
@@ -110,12 +138,20 @@ if WALLET_ENV not in ("production", "local"):
 IS_LOCAL = WALLET_ENV == "local"
 if WALLET_DEMO and not IS_LOCAL:
     raise ImproperlyConfigured("WALLET_DEMO is refused while WALLET_ENV is production.")
+if not IS_LOCAL and not STAFF_NEED_FACTOR:
+    raise ImproperlyConfigured("WALLET_STAFF_NEED_FACTOR=false is refused while WALLET_ENV is production.")
+# The least that OWASP's cheat sheet for storing passwords asks of Argon2id.
+if not IS_LOCAL and PASSWORD_HASH_KIB < 19 * 1024:
+    raise ImproperlyConfigured("WALLET_PASSWORD_HASH_KIB must be 19456 or more while WALLET_ENV is production.")
 if not IS_LOCAL and (EMAIL_URL.startswith("inbox:") or SMS_URL.startswith("inbox:")):
     raise ImproperlyConfigured("EMAIL_URL and SMS_URL: the inbox is refused while WALLET_ENV is production.")
 if not IS_LOCAL and not PUBLIC_URL.startswith("https://"):
     raise ImproperlyConfigured("PUBLIC_URL must begin with https:// while WALLET_ENV is production.")
 if len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("SECRET_KEY must be at least 50 characters long.")
+
+# Any other gateway's own variables begin with its name; it reads them itself, strictly, before its first use.
+GATEWAY_VARIABLES = gateway_variables(os.environ)
 
 DEBUG = False
 ROOT_URLCONF = "wallet_project.urls"
@@ -126,12 +162,13 @@ USE_TZ = True
 LANGUAGE_CODE = "en"
 
 INSTALLED_APPS = [
-    "accounts.site_admin.WalletAdminConfig",
+    "accounts.admin_app.WalletAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django_otp",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -144,14 +181,18 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "wallet_project.kernel.middleware.RequestContextMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_permissions_policy.PermissionsPolicyMiddleware",
+    "wallet_project.kernel.page_headers.PageHeadersMiddleware",
+    "wallet_project.kernel.middleware.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.page_sessions.PageAuthenticationMiddleware",
+    "wallet_project.kernel.page_limits.RateLimitMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
 TEMPLATES = [
@@ -220,10 +261,10 @@ CACHES = {
     }
 }
 
-AUTHENTICATION_BACKENDS = ["accounts.backends.VerifiedAddressBackend"]
-# auth.W004: an e-mail is unique only once verified, so several may claim one; the backend finds the owner.
+AUTHENTICATION_BACKENDS = ["accounts.backends.PermissionsBackend"]
+# auth.W004: an e-mail is unique only once verified, so several may claim one; signing in finds the owner.
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["accounts.password_hashing.SizedArgon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
@@ -241,6 +282,7 @@ LOGIN_REDIRECT_URL = "/"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.AccessTokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["wallet_project.kernel.throttles.RouteThrottle"],
     "DEFAULT_PARSER_CLASSES": ["wallet_project.kernel.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "wallet_project.kernel.problems.exception_handler",
@@ -257,12 +299,15 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # Four things have a `status`; each list of values has a name of its own.
+    # Several things have a `status`, a `type` or a `channel`; each list of values has a name of its own.
     "ENUM_NAME_OVERRIDES": {
         "UserStatus": "accounts.models.User.Status",
         "WalletStatus": "wallets.models.Wallet.Status",
         "BankAccountStatus": "payments.models.BankAccount.Validation",
         "TransactionStatus": "ledger.models.Transaction.Status",
+        "TransactionType": "ledger.models.Transaction.Type",
+        "LimitedType": "payments.models.limits.Limited",
+        "Channel": "accounts.models.Channel",
     },
 }
 
@@ -297,67 +342,16 @@ CELERY_TASK_ROUTES = {
     "payments.sweep_*": {"queue": "sweeps"},
     "payments.*": {"queue": "gateway"},
 }
-# What is due is found that soon. Nobody waits long in front of a demo.
 SWEEP_SECONDS = 3.0 if IS_LOCAL else 15.0
-CELERY_BEAT_SCHEDULE = {
-    # They expire, so that a worker that was away does not sweep a hundred times.
-    "accounts.sweep_messages": {
-        "task": "accounts.sweep_messages",
-        "schedule": 5.0,
-        "options": {"expires": 15.0},
-    },
-    "accounts.purge": {"task": "accounts.purge", "schedule": 3600.0, "options": {"expires": 3600.0}},
-    "ledger.release_expired_holds": {
-        "task": "ledger.release_expired_holds",
-        "schedule": 60.0,
-        "options": {"expires": 60.0},
-    },
-    "payments.sweep_webhook_events": {
-        "task": "payments.sweep_webhook_events",
-        "schedule": 15.0,
-        "options": {"expires": 15.0},
-    },
-    "payments.sweep_payouts": {
-        "task": "payments.sweep_payouts",
-        "schedule": SWEEP_SECONDS,
-        "options": {"expires": SWEEP_SECONDS},
-    },
-    "payments.sweep_bank_accounts": {
-        "task": "payments.sweep_bank_accounts",
-        "schedule": SWEEP_SECONDS,
-        "options": {"expires": SWEEP_SECONDS},
-    },
-    "payments.sweep_refunds": {
-        "task": "payments.sweep_refunds",
-        "schedule": SWEEP_SECONDS,
-        "options": {"expires": SWEEP_SECONDS},
-    },
-    "payments.sweep_open_orders": {
-        "task": "payments.sweep_open_orders",
-        "schedule": SWEEP_SECONDS,
-        "options": {"expires": SWEEP_SECONDS},
-    },
-    "payments.sweep_disputes": {
-        "task": "payments.sweep_disputes",
-        "schedule": 300.0,
-        "options": {"expires": 300.0},
-    },
-    "payments.collect_settlements": {
-        "task": "payments.collect_settlements",
-        "schedule": 3600.0,
-        "options": {"expires": 3600.0},
-    },
-    # By the wallet's own clock. The later two find the night's work done, unless the gateway was silent before.
-    "payments.reconcile_lately": {
-        "task": "payments.reconcile_lately",
-        "schedule": crontab(hour="2,4,6", minute="30"),
-        "options": {"expires": 3600.0},
-    },
-}
+CELERY_BEAT_SCHEDULE = beat_schedule(sweep_seconds=SWEEP_SECONDS)
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = env.path("STATIC_ROOT", default=BASE_DIR / ".local" / "static")
+# Images of identity documents, encrypted. The web serves nothing from here.
+DOCUMENTS_DIR = env.path("WALLET_DOCUMENTS_DIR", default=BASE_DIR / ".local" / "documents")
+if any(DOCUMENTS_DIR.resolve().is_relative_to(served.resolve()) for served in (STATIC_ROOT, *STATICFILES_DIRS)):
+    raise ImproperlyConfigured("WALLET_DOCUMENTS_DIR must not lie where static files are served from.")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -369,13 +363,27 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = IS_LOCAL
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 # A request body beyond this is refused (413); the server drains it first.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+# The only doors that take an image, of five megabytes, and fields beside it.
+LARGER_BODIES = dict.fromkeys(("/kyc", "/api/v1/me/kyc"), 5 * 1024 * 1024 + DATA_UPLOAD_MAX_MEMORY_SIZE)
+# What is uploaded stays in memory: Django would else write larger files to disk, in the clear.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = max(LARGER_BODIES.values())
 
+# Lax: whoever comes back from the gateway's checkout must find themselves still signed in.
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# Only a digest of each key rests in the database.
+SESSION_ENGINE = "accounts.stored_sessions"
 SESSION_COOKIE_SECURE = not IS_LOCAL
 SESSION_COOKIE_NAME = "session" if IS_LOCAL else "__Host-session"
 SESSION_COOKIE_AGE = 60 * 60 * 12
+# By which a browser is known that signed in before. It says who is counted for wrong passwords, and opens nothing.
+DEVICE_COOKIE_NAME = "device" if IS_LOCAL else "__Host-device"
+MESSAGE_COOKIE_NAME = "messages" if IS_LOCAL else "__Host-messages"
+MESSAGE_STORAGE = "wallet_project.kernel.page_headers.MessageCookies"
 CSRF_COOKIE_SECURE = not IS_LOCAL
 CSRF_COOKIE_NAME = "csrf" if IS_LOCAL else "__Host-csrf"
 CSRF_COOKIE_HTTPONLY = True
@@ -390,6 +398,10 @@ SECURE_REFERRER_POLICY = "same-origin"
 if not IS_LOCAL:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = browser_policy.content_security_policy(
+    checkouts=[RAZORPAY_CHECKOUT_URL, *checkouts_of(GATEWAY_VARIABLES)]
+)
+PERMISSIONS_POLICY = browser_policy.PERMISSIONS
 
 # E-mail leaves by SMTP; locally every message lands in the inbox instead.
 if not EMAIL_URL.startswith("inbox:"):
@@ -403,9 +415,6 @@ if SMS_URL and not SMS_URL.startswith("inbox:"):
         raise ImproperlyConfigured(
             "SMS_URL must be twilio://SID:TOKEN@HOST/?from=NUMBER (or inbox: locally, or empty)."
         )
-
-# Any other gateway's own variables begin with its name; it reads them itself, strictly, before its first use.
-GATEWAY_VARIABLES = gateway_variables(os.environ)
 
 LOGGING_CONFIG = None
 logs.configure(level=logging.INFO, stream=sys.stderr)

@@ -1,5 +1,6 @@
 """Every address of the wallet, composed from the rooms."""
 
+from csp.decorators import csp_update
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
@@ -22,7 +23,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     # Without OPTIONS: its answer would be rendered by the page's template, which cannot.
     path(
         "api/v1/docs",
-        SpectacularSwaggerView.as_view(url_name="schema", http_method_names=["get", "head"]),
+        # Its stylesheet holds its own icons.
+        csp_update({"img-src": ["data:"]})(
+            SpectacularSwaggerView.as_view(url_name="schema", http_method_names=["get", "head"])
+        ),
         name="docs",
     ),
 ]

@@ -10,5 +10,9 @@ from wallet_project.kernel.chunked import WithLength
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wallet_project.settings")
 
-application = WithLength(get_wsgi_application(), most_kept_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+application = WithLength(
+    get_wsgi_application(),
+    most_kept_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+    larger=settings.LARGER_BODIES,
+)
 require_durable_database()

@@ -22,6 +22,8 @@ WALLET_PARAMETER: Final = OpenApiParameter(
 
 
 class VerifyView(PublicView):
+    throttle_scope = "codes"
+
     @extend_schema(
         operation_id="auth_verify",
         request=VerifyRequest,
@@ -32,7 +34,10 @@ class VerifyView(PublicView):
         """Prove an address with the code sent there. The person is active from then on, and has a wallet."""
         given = VerifyRequest(data=request.data)
         given.is_valid(raise_exception=True)
-        user = verify_and_open_wallet(**given.validated_data, now=timezone.now())
+        asked = given.validated_data
+        user = verify_and_open_wallet(
+            address=asked["address"], code=asked["code"], registration=asked["user"], now=timezone.now()
+        )
         return Response(VerifyAnswer({"user": user}).data)
 
 

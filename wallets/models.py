@@ -158,3 +158,21 @@ class Merchant(models.Model):
     @property
     def public_id(self) -> str:
         return public_id(self.PREFIX, self.uuid)
+
+
+class WalletStatusChange(models.Model):
+    """Who froze, unfroze or closed which wallet, and why. Append-only."""
+
+    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="status_changes")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    status = models.CharField(max_length=6, choices=Wallet.Status, help_text="The status from then on.")
+    reason = models.CharField(max_length=500)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ("view",)
+        permissions = [("freeze_wallet", "Can freeze and unfreeze wallets")]
+        constraints = [models.CheckConstraint(condition=~Q(reason=""), name="wallet_status_change_has_a_reason")]
+
+    def __str__(self) -> str:
+        return f"{self.wallet_id} {self.status}"

@@ -23,6 +23,7 @@ from payments.asking_again import ask_about_case
 from payments.cases import resolve_case
 from payments.models import Case
 from payments.support_queue import Subject, subjects_of
+from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id
 
 RESOLVE = "payments.change_case"
@@ -135,15 +136,25 @@ class CaseAdmin(AskedAgainAdmin):
         if case.state == Case.State.OPEN:
             form = ResolutionForm(request.POST or None)
             if not form.is_valid():
-                context = {**self.admin_site.each_context(request), "opts": self.opts, "case": case, "form": form}
-                return TemplateResponse(request, "admin/payments/case/resolve.html", context)
+                return self._asks(request, case, form)
             resolution = form.cleaned_data["resolution"]
-            if resolve_case(case=case, by=cast(User, request.user), resolution=resolution, now=timezone.now()):
+            try:
+                resolved = resolve_case(
+                    case=case, by=cast(User, request.user), resolution=resolution, now=timezone.now()
+                )
+            except Refusal as refusal:
+                form.add_error("resolution", refusal.detail)
+                return self._asks(request, case, form)
+            if resolved:
                 self.log_change(request, case, f"Resolved: {resolution}")
                 messages.success(request, f"{case.public_id} is resolved.")
                 return HttpResponseRedirect(reverse("admin:payments_case_changelist"))
         messages.warning(request, f"{case.public_id} had been resolved before; that stands.")
         return HttpResponseRedirect(address_of(case))
+
+    def _asks(self, request: HttpRequest, case: Case, form: ResolutionForm) -> HttpResponse:
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "case": case, "form": form}
+        return TemplateResponse(request, "admin/payments/case/resolve.html", context)
 
     def _may_resolve(self, request: HttpRequest) -> bool:
         return cast(User, request.user).has_perm(RESOLVE)

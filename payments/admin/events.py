@@ -10,6 +10,7 @@ from payments.admin.asking import AskedAgainAdmin
 from payments.admin.filters import GatewayFilter, ProcessedFilter
 from payments.admin.finding import known_as
 from payments.admin.showing import as_text
+from payments.event_bodies import body_of
 from payments.models import WebhookEvent
 
 
@@ -32,7 +33,7 @@ class WebhookEventAdmin(AskedAgainAdmin):
 
     @admin.display(description="body")
     def body_as_text(self, event: WebhookEvent) -> str:
-        return as_text(bytes(event.body).decode("utf-8", "replace"))
+        return as_text(body_of(event=event).decode("utf-8", "replace"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """A list of them does without their bodies; the one that is opened has its own read."""

@@ -4,11 +4,11 @@ from typing import Final
 
 from django import forms
 
-from payments.forms import AmountField, MoneyForm
+from payments.forms import AmountField
 from payments.models import Case
+from payments.proposals import LONGEST_REASON
 
 LONGEST_RESOLUTION: Final = Case._meta.get_field("resolution").max_length or 300
-LONGEST_REASON: Final = 200
 
 
 class ResolutionForm(forms.Form):
@@ -22,8 +22,8 @@ class ResolutionForm(forms.Form):
     )
 
 
-class RefundForm(MoneyForm):
-    """How much of a top-up goes back to whoever paid, and why. The key makes a double click one refund."""
+class RefundForm(forms.Form):
+    """How much of a top-up is to go back to whoever paid, and why."""
 
     amount = AmountField(label="Amount", error_messages={"required": "Write an amount."})
     reason = forms.CharField(
@@ -31,5 +31,17 @@ class RefundForm(MoneyForm):
         max_length=LONGEST_REASON,
         error_messages={"required": "Write why."},
         widget=forms.TextInput(attrs={"size": 60, "autocomplete": "off"}),
-        help_text="Kept in the admin's log, and shown to nobody else.",
+        help_text="Whoever decides reads it. Kept for ever.",
+    )
+
+
+class DecisionForm(forms.Form):
+    """Why a proposal is agreed to or refused."""
+
+    reason = forms.CharField(
+        label="Why",
+        max_length=LONGEST_REASON,
+        error_messages={"required": "Write why."},
+        widget=forms.TextInput(attrs={"size": 60, "autocomplete": "off", "autofocus": True}),
+        help_text="Kept for ever beside the first reason.",
     )

@@ -1,8 +1,7 @@
-"""Giving a top-up back to its source, from its order's page: filled in, looked over, and done once."""
+"""Giving a top-up back to its source, from its order's page: looked over, then proposed to a second person."""
 
 from typing import Any, cast
 
-import structlog
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,17 +14,12 @@ from ledger.models import Transaction
 from payments.admin.asking import AskedAgainAdmin
 from payments.admin.forms import RefundForm
 from payments.admin.showing import address_of
-from payments.forms import new_key
-from payments.idempotency import Answer
-from payments.models import GatewayOrder, GatewayRefund
+from payments.models import GatewayOrder, Proposal
+from payments.proposals import propose
 from payments.refund_outcomes import left_of
-from payments.refunds import PERMISSION, give_back_as_support
-from payments.tasks import send_refund
-from payments.waking import wake
-from wallet_project.kernel.errors import Refusal, sentence_of
-from wallet_project.kernel.money import Money
-
-log = structlog.get_logger("payments.admin")
+from payments.refund_proposals import terms_of
+from payments.refunds import PERMISSION
+from wallet_project.kernel.errors import Refusal
 
 # Where a form stands: filled in and to be looked over, or looked over.
 REVIEW = "review"
@@ -50,7 +44,7 @@ class GivingBackAdmin(AskedAgainAdmin):
         return super().change_view(request, object_id, form_url, context)
 
     def refund(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Both steps: what is not looked over yet is shown once more, and moves nothing."""
+        """Both steps: what is not looked over yet is shown once more, and nothing is proposed."""
         if not (self._may_refund(request) and self.has_view_permission(request)):
             raise PermissionDenied
         order = self.get_queryset(request).select_related("transaction__to_wallet__owner").filter(pk=pk).first()
@@ -58,11 +52,10 @@ class GivingBackAdmin(AskedAgainAdmin):
         if order is None or brought is None:
             raise Http404
         left = left_of(brought=brought)
-        form = RefundForm(request.POST or None, initial={"key": new_key(), "amount": left.text})
+        form = RefundForm(request.POST or None, initial={"amount": left.text})
         if not form.is_valid():
             return self._page(request, order, brought, form)
         if request.POST.get("step") == CONFIRM:
-            # Not held against what is left: a second click finds nothing left, and is answered as the first was.
             return self._confirmed(request, order, brought, form)
         if form.cleaned_data["amount"].amount > left.amount:
             form.add_error("amount", f"No more than {left.spelled} is left to give back.")
@@ -72,35 +65,22 @@ class GivingBackAdmin(AskedAgainAdmin):
     def _confirmed(
         self, request: HttpRequest, order: GatewayOrder, brought: Transaction, form: RefundForm
     ) -> HttpResponse:
-        amount, by = form.cleaned_data["amount"], cast(User, request.user)
+        amount = form.cleaned_data["amount"]
         try:
-            answer = give_back_as_support(
-                by=by,
-                transaction=brought.public_id,
-                amount=amount,
-                key=form.cleaned_data["key"],
+            proposal = propose(
+                kind=Proposal.Kind.REFUND,
+                subject=brought.public_id,
+                terms=terms_of(amount),
+                by=cast(User, request.user),
+                reason=form.cleaned_data["reason"],
                 now=timezone.now(),
             )
         except Refusal as refusal:
-            # Whether anything happened may be unknown (`busy`): the same key asks again.
-            messages.error(request, refusal.detail)
-            return self._page(request, order, brought, form, step=CONFIRM)
-        self._keep(request, order, amount, form.cleaned_data["reason"], answer)
-        if answer.code:
-            messages.error(request, f"Nothing was given back. {sentence_of(answer.code)}")
-            return self._page(request, order, brought, form.again(fresh_key=True))
-        wake(send_refund, transaction_id=answer.transaction)
-        messages.success(request, f"{amount.spelled} goes back to whoever paid.")
-        return HttpResponseRedirect(address_of(GatewayRefund.objects.get(transaction=answer.transaction)))
-
-    def _keep(self, request: HttpRequest, order: GatewayOrder, amount: Money, reason: str, answer: Answer) -> None:
-        """Once for each key, however often it was sent."""
-        if answer.replayed:
-            return
-        by = cast(User, request.user).public_id
-        log.info("support.gave_back", by=by, order=order.pk, transaction=answer.transaction, refused=answer.code)
-        outcome = f"Not given back ({answer.code})" if answer.code else "Given back"
-        self.log_change(request, order, f"{outcome}: {amount.spelled}. {reason}")
+            form.add_error(None, refusal.detail)
+            return self._page(request, order, brought, form)
+        self.log_change(request, order, f"Proposed {proposal.public_id}: {amount.spelled} back. {proposal.reason}")
+        messages.success(request, f"Proposed. {amount.spelled} goes back once somebody else agrees.")
+        return HttpResponseRedirect(address_of(proposal))
 
     def _page(
         self,

@@ -17,10 +17,12 @@ from typing import Any, Final
 
 import requests
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from payments.gateways.base import GatewayRefused, GatewayUnavailable
 from wallet_project.kernel.errors import GatewayError
+from wallet_project.kernel.outgoing import is_sound
 
 log = structlog.get_logger("payments.gateways")
 
@@ -54,6 +56,7 @@ class HttpClient:
 
     :param credentials: name and secret of HTTP's basic authentication.
     :param read_error: reads the object under `error` of what is not a success.
+    :raises ImproperlyConfigured: `api_url` is neither https nor this machine.
     """
 
     def __init__(
@@ -66,6 +69,8 @@ class HttpClient:
         read_seconds: float,
         read_error: Callable[[Mapping[str, Any]], Told],
     ) -> None:
+        if not is_sound(api_url):
+            raise ImproperlyConfigured(f"The address of {gateway}'s API must be https:// (http:// only here).")
         self._gateway = gateway
         self._api_url = api_url
         self._credentials = credentials

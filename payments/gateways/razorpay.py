@@ -10,9 +10,9 @@ import hmac
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
+from http import HTTPStatus
 from typing import Any, Final, Protocol, Self, TypeVar
 
-import requests
 from django.conf import settings
 
 from payments.gateways import razorpay_entities as entities
@@ -323,7 +323,7 @@ def _told(error: Mapping[str, Any]) -> Told:
 def _items(document: dict[str, Any]) -> list[dict[str, Any]]:
     items = document.get("items")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise GatewayUnavailable("The gateway's list has no items.", http_status=requests.codes.ok)
+        raise GatewayUnavailable("The gateway's list has no items.", http_status=HTTPStatus.OK)
     return items
 
 

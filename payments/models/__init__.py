@@ -4,11 +4,15 @@ from payments.models.bank_accounts import BankAccount
 from payments.models.cases import Case
 from payments.models.disputes import Dispute
 from payments.models.events import WebhookEvent
+from payments.models.limits import HoldingLimit, Limited, LimitRule, OwnLimit
 from payments.models.orders import GatewayOrder, ParkedPayment, PaymentAttempt
 from payments.models.payouts import Payout
+from payments.models.proposals import Proposal
 from payments.models.reconciliations import Reconciliation
 from payments.models.refunds import GatewayRefund
 from payments.models.settlements import SettledItem
+from payments.models.spending import Spending
+from payments.models.step_ups import StepUp
 
 __all__ = [
     "BankAccount",
@@ -16,10 +20,17 @@ __all__ = [
     "Dispute",
     "GatewayOrder",
     "GatewayRefund",
+    "HoldingLimit",
+    "LimitRule",
+    "Limited",
+    "OwnLimit",
     "ParkedPayment",
     "PaymentAttempt",
     "Payout",
+    "Proposal",
     "Reconciliation",
     "SettledItem",
+    "Spending",
+    "StepUp",
     "WebhookEvent",
 ]

@@ -48,7 +48,14 @@ class Dispute(models.Model):
                 condition=Q(amount_minor__gt=0, shortfall_minor__gte=0), name="dispute_amounts_positive"
             ),
         ]
-        indexes = [models.Index(fields=["check_at"], condition=Q(check_at__isnull=False), name="dispute_due")]
+        indexes = [
+            models.Index(fields=["check_at"], condition=Q(check_at__isnull=False), name="dispute_due"),
+            models.Index(
+                fields=["attempt"],
+                condition=Q(state__in=["OPEN", "UNDER_REVIEW", "ACTION_REQUIRED"]),
+                name="dispute_undecided",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.dispute_id

@@ -7,7 +7,10 @@ from django.db.models import Q
 
 
 class WebhookEvent(models.Model):
-    """What a gateway told us, as it told it; kept for ever, for the event's id is all that stops a replay."""
+    """
+    What a gateway told us, as it told it (`payments.event_bodies`); kept for ever, for the event's id is all that stops
+    a replay.
+    """
 
     LONGEST_ID: Final = 100
 

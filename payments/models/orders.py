@@ -41,7 +41,10 @@ class GatewayOrder(models.Model):
             models.UniqueConstraint(fields=["gateway", "order_id"], name="order_known_once"),
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="order_amount_positive"),
         ]
-        indexes = [models.Index(fields=["check_at"], condition=Q(check_at__isnull=False), name="order_due")]
+        indexes = [
+            models.Index(fields=["check_at"], condition=Q(check_at__isnull=False), name="order_due"),
+            models.Index(fields=["transaction"], condition=Q(state__in=["NEW", "OPEN"]), name="order_open"),
+        ]
 
     def __str__(self) -> str:
         return self.order_id or f"order of {self.transaction_id}"
@@ -96,8 +99,8 @@ class PaymentAttempt(models.Model):
 
 class ParkedPayment(models.Model):
     """
-    A captured payment that credits nobody: a second one of its order, one of a wrong amount, or one that had all gone
-    back to its payer before it was heard of.
+    A captured payment that credits nobody: a second one of its order, one of a wrong amount, one that had all gone back
+    to its payer before it was heard of, or one that came late and past the limits.
 
     Its money waits in suspense, where `transaction` brought it in the very posting that wrote this, until it has been
     refunded.
@@ -107,6 +110,7 @@ class ParkedPayment(models.Model):
         SECOND = "SECOND", "the order had been paid before"
         AMOUNT = "AMOUNT", "the amount or the currency is not the order's"
         GONE = "GONE", "all of it had gone back before it was heard of"
+        LIMIT = "LIMIT", "it came when its order had been given up, and past a limit"
 
     attempt = models.OneToOneField(PaymentAttempt, models.PROTECT, related_name="parked")
     transaction = models.OneToOneField(Transaction, models.PROTECT, related_name="parked")

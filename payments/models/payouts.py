@@ -50,7 +50,14 @@ class Payout(models.Model):
             models.UniqueConstraint(fields=["gateway", "payout_id"], name="payout_known_once"),
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="payout_amount_positive"),
         ]
-        indexes = [models.Index(fields=["check_at"], condition=Q(check_at__isnull=False), name="payout_due")]
+        indexes = [
+            models.Index(fields=["check_at"], condition=Q(check_at__isnull=False), name="payout_due"),
+            models.Index(
+                fields=["transaction"],
+                condition=Q(state__in=["NEW", "UNKNOWN", "QUEUED", "PROCESSING"]),
+                name="payout_open",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.payout_id or self.key

@@ -46,7 +46,12 @@ class GatewayRefund(models.Model):
             models.UniqueConstraint(fields=["gateway", "refund_id"], name="refund_known_once"),
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_amount_positive"),
         ]
-        indexes = [models.Index(fields=["check_at"], condition=Q(check_at__isnull=False), name="refund_due")]
+        indexes = [
+            models.Index(fields=["check_at"], condition=Q(check_at__isnull=False), name="refund_due"),
+            models.Index(
+                fields=["transaction"], condition=Q(state__in=["NEW", "UNKNOWN", "PENDING"]), name="refund_open"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.refund_id or self.key

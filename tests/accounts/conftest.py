@@ -1,24 +1,12 @@
 """What the tests of accounts share."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
-
-@pytest.fixture(autouse=True)
-def _cheap_hashes(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Argon2id as ever, at a hundredth of its cost, but for tests that ask for `real_hashes`."""
-    if "real_hashes" in request.fixturenames:
-        yield
-        return
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Argon2PasswordHasher, "memory_cost", 1024)
-        patch.setattr(Argon2PasswordHasher, "time_cost", 1)
-        patch.setattr(Argon2PasswordHasher, "parallelism", 1)
-        yield
+from accounts.password_hashing import SizedArgon2PasswordHasher
 
 
 @pytest.fixture
-def real_hashes() -> None:
-    """For what measures the time that a hash takes."""
+def real_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords cost what they cost in production, for what measures the time."""
+    monkeypatch.setattr(SizedArgon2PasswordHasher, "memory_cost", Argon2PasswordHasher.memory_cost)

@@ -4,6 +4,8 @@ import itertools
 import json
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,11 +14,14 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.addresses import Address, any_address
+from accounts.consents import agree_by_registration
 from accounts.models import InboxMessage, User, Verification
 from accounts.registration import enrol_verified
 from accounts.roles import appoint_superuser
 from accounts.sending import send_message
 from accounts.verification import spend_try, verify
+from wallet_project.kernel.clients import Client as OtherEnd
+from wallet_project.kernel.clients import client
 
 PASSWORD = "a-quiet-river-91"
 _numbers = itertools.count(secrets.randbelow(900_000_000))
@@ -34,17 +39,19 @@ def new_phone() -> str:
 def person(
     full_name: str = "Asha Rao", *, email: str | None = None, phone: str | None = None, password: str = PASSWORD
 ) -> User:
-    """Somebody verified, with an e-mail unless only a phone is given."""
+    """Somebody verified, who agreed to the terms, with an e-mail unless only a phone is given."""
     if email is None and phone is None:
         email = new_email()
     with transaction.atomic():
-        return enrol_verified(
+        user = enrol_verified(
             full_name=full_name,
             password=password,
             email=any_address(email) if email else None,
             phone=any_address(phone) if phone else None,
             now=timezone.now(),
         )
+        agree_by_registration(user=user)
+    return user
 
 
 def superuser() -> User:
@@ -53,8 +60,14 @@ def superuser() -> User:
     return user
 
 
-def call(method: str, path: str, body: Any = None, *, access: str = "", **headers: str) -> Any:
-    """One request to the API: the response, whose `.json()` is its body."""
+def call(
+    method: str, path: str, body: Any = None, *, access: str = "", network: str = "127.0.0.1", **headers: str
+) -> Any:
+    """
+    One request to the API: the response, whose `.json()` is its body.
+
+    :param network: the IP address that it comes from.
+    """
     if access:
         headers["Authorization"] = f"Bearer {access}"
     return Client(raise_request_exception=False).generic(
@@ -63,7 +76,18 @@ def call(method: str, path: str, body: Any = None, *, access: str = "", **header
         data=b"" if body is None else json.dumps(body),
         content_type="application/json",
         headers=headers,
+        REMOTE_ADDR=network,
     )
+
+
+@contextmanager
+def asked_from(network: str) -> Iterator[None]:
+    """What deeds do within, they do for a request from that IP address."""
+    token = client.set(OtherEnd(address=network))
+    try:
+        yield
+    finally:
+        client.reset(token)
 
 
 def deliver() -> None:

@@ -49,7 +49,8 @@ def text_of(answer: Any) -> str:
 def test_a_person_registers_verifies_signs_in_and_signs_out() -> None:
     client, email = browser(), new_email()
     assert client.get("/register").status_code == 200
-    answer = client.post("/register", {"full_name": "Asha Rao", "address": email, "password": PASSWORD})
+    body = {"full_name": "Asha Rao", "address": email, "password": PASSWORD, "accepts": "on"}
+    answer = client.post("/register", body)
     assert (answer.status_code, answer["Location"]) == (303, "/verify")
     assert email in text_of(client.get("/verify"))
     answer = client.post("/verify", {"address": email, "code": code_sent_to(email)})
@@ -67,13 +68,15 @@ def test_a_person_registers_verifies_signs_in_and_signs_out() -> None:
 def test_a_phone_typed_with_spaces_registers() -> None:
     client, phone = browser(), new_phone()
     spaced = f"{phone[:3]} {phone[3:8]}-{phone[8:]}"
-    assert client.post("/register", {"full_name": "Ravi", "address": spaced, "password": PASSWORD}).status_code == 303
+    body = {"full_name": "Ravi", "address": spaced, "password": PASSWORD, "accepts": "on"}
+    assert client.post("/register", body).status_code == 303
     assert User.objects.get(phone=phone).full_name == "Ravi"
 
 
 def test_a_taken_address_leads_to_the_same_page() -> None:
     asha, client = person(), browser()
-    answer = client.post("/register", {"full_name": "Zoya", "address": asha.email, "password": PASSWORD})
+    body = {"full_name": "Zoya", "address": asha.email, "password": PASSWORD, "accepts": "on"}
+    answer = client.post("/register", body)
     assert (answer.status_code, answer["Location"]) == (303, "/verify")
     assert User.objects.filter(email=asha.email).count() == 1
 
@@ -89,13 +92,15 @@ def test_a_taken_address_leads_to_the_same_page() -> None:
         ({"password": "password123"}, "password"),
         ({"password": "short"}, "password"),
         ({"password": "x" * 300}, "password"),
+        ({"accepts": ""}, "accepts"),
     ],
 )
 def test_a_bad_registration_says_so_beside_its_field_and_never_shows_the_password(
     body: dict[str, str], field: str
 ) -> None:
     answer = browser().post(
-        "/register", {"full_name": "Asha Rao", "address": new_email(), "password": PASSWORD, **body}
+        "/register",
+        {"full_name": "Asha Rao", "address": new_email(), "password": PASSWORD, "accepts": "on", **body},
     )
     assert answer.status_code == 400
     assert answer.context["form"].errors.keys() == {field}
@@ -137,7 +142,7 @@ def test_a_wrong_password_an_unknown_address_and_a_blocked_person_stay_outside()
 
 def test_the_session_id_changes_at_sign_in() -> None:
     asha, client = person(), browser()
-    client.post("/register", {"full_name": "Asha", "address": new_email(), "password": PASSWORD})
+    client.post("/register", {"full_name": "Asha", "address": new_email(), "password": PASSWORD, "accepts": "on"})
     before = client.cookies["session"].value
     client.post("/sign-in", {"address": asha.email, "password": PASSWORD})
     assert client.cookies["session"].value != before

@@ -106,7 +106,7 @@ def test_of_two_who_race_to_verify_one_address_one_wins(_round: int) -> None:
         *[refusal_of(lambda: verify_with(email, ashas)), refusal_of(lambda: verify_with(email, zoyas))] * 2
     )
     assert sorted(answers) == ["code_invalid"] * 3 + ["done"]
-    assert User.objects.get(email=email).is_verified
+    assert User.objects.get(email=email).has_verified_address
 
 
 def test_one_code_sent_six_times_at_once_verifies_once() -> None:
@@ -121,7 +121,8 @@ def test_parallel_resends_stay_within_their_bound() -> None:
     email = new_email()
     register_by_api(email=email)
     at_once(*[lambda: resend(address=any_address(email), now=timezone.now())] * CALLERS)
-    assert Verification.objects.filter(address=email).count() == MESSAGES_TO_A_CLAIM.most
+    # One for the registration, which came from another network.
+    assert Verification.objects.filter(address=email).count() == 1 + MESSAGES_TO_A_CLAIM.most
 
 
 @pytest.mark.parametrize("_round", range(5))

@@ -159,7 +159,7 @@ def test_an_address_with_an_owner_is_never_given_to_another() -> None:
     with refused("code_invalid"):
         verify_with(address.value, code_sent_to(address.value))
     asha.refresh_from_db()
-    assert asha.is_verified
+    assert asha.has_verified_address
 
 
 def test_a_blocked_person_verifies_nothing_more() -> None:
@@ -270,7 +270,7 @@ def test_a_success_that_rolls_back_leaves_the_code_good_and_the_try_counted() ->
         verify(attempt=attempt, code=code, now=now)
         transaction.set_rollback(True)
     assert AddressTries.objects.get(kind="CODE", address=email).count == 1
-    assert verify_with(email, code).is_verified
+    assert verify_with(email, code).has_verified_address
     assert AddressTries.objects.get(kind="CODE", address=email).count == 0
 
 

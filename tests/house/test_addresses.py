@@ -22,6 +22,8 @@ OPEN: Final = {
     "auth/token",
     "auth/token/refresh",
     "auth/logout",
+    "auth/password/reset",
+    "auth/password/reset/confirm",
     *(f"webhooks/{gateway}" for gateway in GATEWAYS),
     "schema",
     "docs",

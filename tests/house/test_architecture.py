@@ -38,18 +38,45 @@ WRITING: Final = {
 # Modules by these names are doors; every other module of a room holds deeds, queries or structure.
 DOORS: Final = (
     "api", "serializers", "views", "forms", "admin", "tasks", "urls", "page_urls", "apps",
-    "authentication", "backends", "signed_in", "callbacks",
+    "authentication", "backends", "signed_in", "callbacks", "page_sessions", "device_cookies", "site_admin",
+    "form_refusals",
+    "staff_factor", "admin_app",
 )  # fmt: skip
 # Every row lock of the house, and what puts it in order.
 ROW_LOCKS: Final = {
     ("ledger/store.py", "_wallet_statement"): "order_by, by primary key",
     ("accounts/verification.py", "verify"): "order_by, by primary key",
-    ("accounts/verification.py", "resend"): "order_by, and only the first is read",
+    ("accounts/verification.py", "resend"): "order_by, by primary key",
     ("accounts/purging.py", "purge"): "order_by, and what is in use is skipped",
     ("accounts/tries.py", "hold"): "one row, by its unique key",
     ("accounts/sending.py", "send_message"): "one row, by its primary key",
+    ("accounts/lost_factors.py", "decide"): "one row, by its primary key",
     ("accounts/blocking.py", "_change"): "one row, by its primary key",
+    ("accounts/factor_changes.py", "lock_person"): "one row, by its primary key, before any of their factors",
+    ("accounts/sessions.py", "_lock_as_judged"): "one row, by its primary key, before any of their sessions",
+    ("accounts/totp.py", "confirm"): "one person's, whose own row is locked first",
+    ("accounts/second_factor.py", "judge_totp"): "one row, by its unique key, after the person's counter",
+    ("accounts/password_change.py", "change_password"): "one row, by its primary key",
+    ("accounts/password_reset.py", "reset_password"): "one row, by its primary key, after the address's counter",
+    ("accounts/password_reset.py", "reset_password_by_link"): "one row, by its primary key, after the counter",
+    ("accounts/password_reset.py", "_replace"): "order_by, by primary key, after their person's row",
+    ("accounts/address_changes.py", "_begin"): "one row, by its primary key, after the person's counter",
+    ("accounts/address_changes.py", "_count_try"): "one row, by its unique key, after the person's counter",
+    ("accounts/address_changes.py", "_complete"): "order_by, by primary key; then one row, by its primary key",
+    ("accounts/address_undo.py", "undo"): "one row, by its primary key",
+    ("wallets/freezing.py", "_change"): "one row, by its primary key",
+    ("accounts/kyc.py", "submit"): "one row, by its primary key",
+    ("accounts/kyc.py", "_decide"): "one row, by its primary key",
+    ("accounts/kyc.py", "take_back"): "one row, by its primary key",
+    ("payments/own_limits.py", "set_own_limits"): "one row, by its primary key",
+    ("payments/proposals.py", "decide"): "one row, by its primary key",
+    ("payments/proposals.py", "_carry_out_within"): "one row, by its primary key",
+    ("payments/step_ups.py", "challenge"): "one row, by its primary key",
+    ("payments/step_ups.py", "_judge"): "one row, by its unique key, after the person's counter",
+    ("payments/spending.py", "hold_other_wallets"): "order_by, by primary key",
     ("payments/bank_accounts.py", "add_bank_account"): "one row, by its primary key",
+    ("payments/closing.py", "_locked"): "order_by, by primary key, after their owner",
+    ("payments/personal_data.py", "_count"): "one row, by its primary key",
     ("payments/withdrawals.py", "_open_payout"): "one row, by its primary key, after the wallets",
 }
 # About four hundred: who needs a few more is told when it becomes many.
@@ -57,6 +84,7 @@ LONGEST_FILE_LINES: Final = 450
 LONGEST_FUNCTION_LINES: Final = 60
 LONGER_FILES: Final = {
     "payments/migrations/0004_money_in_and_out.py": "eight tables as Django writes them down, in one step",
+    "accounts/migrations/0003_factors_changes_and_audit.py": "a dozen tables as Django writes them down, in one step",
 }
 FORBIDDEN_NAMES: Final = {"utils", "helpers", "common", "services", "misc", "signals"}
 NEAR_MONEY: Final = ("wallets", "ledger", "payments")
@@ -186,7 +214,7 @@ def test_only_doors_know_http() -> None:
 def is_door(path: str) -> bool:
     stem = path.rsplit("/", 1)[-1].removesuffix(".py")
     inside = ("/management/", "/templatetags/", "/admin/")
-    return stem in DOORS or stem.endswith(("_views", "_admin")) or any(folder in path for folder in inside)
+    return stem in DOORS or stem.endswith(("_views", "_api", "_admin")) or any(folder in path for folder in inside)
 
 
 def test_deeds_take_no_positional_arguments() -> None:
@@ -211,7 +239,8 @@ def test_templates_trust_nobodys_text_and_carry_no_code(path: str) -> None:
     text = text_of(path)
 
     assert not re.search(r"\|\s*safe\b|{%\s*autoescape\s+off", text), "text is put out unescaped"
-    assert not re.search(r"<script(?![^>]*\bsrc=)|<style\b|\sstyle=|\son[a-z]+=|javascript:", text, re.IGNORECASE), (
+    inline = r"<script(?![^>]*\b(?:src|nonce)=)|<style\b|\sstyle=|\son[a-z]+=|javascript:"
+    assert not re.search(inline, text, re.IGNORECASE), (
         "a script or a style stands inline, and the content security policy would refuse it"
     )
     assert not re.search(r"(src|href)=[\"'](https?:)?//", text), "something is loaded from another site"

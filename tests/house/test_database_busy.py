@@ -99,6 +99,7 @@ def test_a_page_whose_session_cannot_be_saved_says_so_too(database: Database) ->
     """The view has answered by then."""
     with psycopg.connect(database.superuser_url) as holder:
         holder.execute("LOCK TABLE django_session IN EXCLUSIVE MODE")
-        answer = caller().post("/register", {"full_name": "Asha Rao", "address": new_email(), "password": PASSWORD})
+        body = {"full_name": "Asha Rao", "address": new_email(), "password": PASSWORD, "accepts": "on"}
+        answer = caller().post("/register", body)
     assert (answer.status_code, answer["Retry-After"]) == (503, "1")
     assert "try again in a moment" in answer.content.decode()

@@ -11,6 +11,8 @@ _LINK: Final = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING: Final = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
 _CODE: Final = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
 _SETTING: Final = re.compile(r"\benv\.\w+\(\s*\"([A-Z_]+)\"")
+_TEST: Final = re.compile(r"`([a-z]+/test_\w+\.py)::(test_\w+)`")
+_CONTROL: Final = re.compile(r"^\| (?:V|API)\d+ .*$", re.MULTILINE)
 _ROW: Final = re.compile(r"^\| (`[A-Z_`, ]+) \|", re.MULTILINE)
 # Read by the settings, and only ever refused in production; the text below the table says so.
 _NOT_IN_THE_TABLE: Final = {"WALLET_DEMO"}
@@ -40,6 +42,20 @@ def test_the_table_of_the_environment_lists_every_setting_and_no_other() -> None
     listed = {name for row in _ROW.findall(text_of("docs/operations.md")) for name in re.findall(r"[A-Z_]+", row)}
 
     assert listed == read - _NOT_IN_THE_TABLE
+
+
+def test_every_control_has_a_test_and_every_test_that_is_named_exists() -> None:
+    text = text_of("docs/security.md")
+    controls = _CONTROL.findall(text)
+    assert {row.split()[1] for row in controls} == {
+        *(f"V{chapter}" for chapter in range(1, 18)),
+        *(f"API{risk}" for risk in range(1, 11)),
+    }
+    assert [row for row in controls if not _TEST.search(row)] == []
+    tests = {path: text_of(f"tests/{path}") for path, _ in _TEST.findall(text) if (CHECKOUT / "tests" / path).exists()}
+    missing = [f"{path}::{name}" for path, name in _TEST.findall(text) if f"\ndef {name}(" not in tests.get(path, "")]
+
+    assert missing == []
 
 
 def test_make_help_lists_every_target() -> None:

@@ -19,11 +19,16 @@ CLIENT = """
 import json, sys
 import django
 django.setup()
+from django.conf import settings
 from django.test import Client
 client = Client(headers={"host": "wallet.example.com", "x-forwarded-proto": sys.argv[2]})
 answer = client.get(sys.argv[1])
-cookies = {name: [bool(morsel["secure"]), bool(morsel["httponly"])] for name, morsel in answer.cookies.items()}
-print(json.dumps({"status": answer.status_code, "headers": dict(answer.headers), "cookies": cookies}))
+cookies = {
+    name: [bool(morsel["secure"]), bool(morsel["httponly"]), morsel["samesite"], morsel["path"], morsel["domain"]]
+    for name, morsel in answer.cookies.items()
+}
+names = {name: getattr(settings, name) for name in dir(settings) if name.endswith("_COOKIE_NAME")}
+print(json.dumps({"status": answer.status_code, "headers": dict(answer.headers), "cookies": cookies, "names": names}))
 """
 
 
@@ -84,7 +89,14 @@ def test_pages_carry_what_keeps_a_browser_safe(environment: dict[str, str]) -> N
     assert answer["headers"]["Strict-Transport-Security"].startswith("max-age=63072000")
     assert answer["headers"]["X-Frame-Options"] == "DENY"
     assert answer["headers"]["X-Content-Type-Options"] == "nosniff"
-    assert answer["cookies"]["__Host-csrf"] == [True, True]
+    assert "form-action 'self' https://checkout.wallet.example.com" in answer["headers"]["Content-Security-Policy"]
+    assert answer["cookies"]["__Host-csrf"] == [True, True, "Lax", "/", ""]
+    # Django's own for a language is set nowhere.
+    ours = {answer["names"][f"{kind}_COOKIE_NAME"] for kind in ("SESSION", "CSRF", "DEVICE", "MESSAGE")}
+    assert all(name.startswith("__Host-") for name in ours)
+    assert set(answer["names"]) == {
+        f"{kind}_COOKIE_NAME" for kind in ("SESSION", "CSRF", "DEVICE", "MESSAGE", "LANGUAGE")
+    }
 
 
 @pytest.mark.parametrize("command", ["seed_demo", "sandbox"])

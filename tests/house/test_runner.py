@@ -17,7 +17,7 @@ import requests
 
 from tests.running import CHECKOUT, Run, clean_environment, free_pair, wait_until_gone
 
-pytestmark = [pytest.mark.runner, pytest.mark.xdist_group("runner")]
+pytestmark = [pytest.mark.runner, pytest.mark.xdist_group("starts")]
 
 SECOND_START_SECONDS = 15
 NAMES = {"postgres", "valkey", "kafka", "web", "worker", "beat", "sandbox"}

@@ -52,7 +52,10 @@ MALFORMED: Final = (
     ("DATA_KEYS", f"{'A' * 43},{'A' * 43}"),
     ("DATA_INDEX_KEY", "c2hvcnQ"),
     ("RAZORPAY_API_URL", "api.razorpay.com"),
+    ("RAZORPAY_API_URL", "http://api.razorpay.com/v1"),
+    ("RAZORPAY_API_URL", "http://169.254.169.254/v1"),
     ("RAZORPAY_CHECKOUT_URL", "checkout.example.com"),
+    ("RAZORPAY_CHECKOUT_URL", "http://checkout.example.com"),
     ("RAZORPAY_KEY_ID", ""),
     ("RAZORPAY_KEY_SECRET", ""),
     ("RAZORPAY_WEBHOOK_SECRETS", "one,,two"),
@@ -74,6 +77,7 @@ MALFORMED: Final = (
     ("WALLET_MOST_BANK_ACCOUNTS", "101"),
     ("WALLET_MOST_BANK_ACCOUNTS_A_DAY", "0"),
     ("WALLET_POSTING_WAIT_SECONDS", "soon"),
+    ("WALLET_PASSWORD_HASH_KIB", "19455"),
 )
 
 

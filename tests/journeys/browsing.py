@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from django.test import Client
 
 from accounts.models import User
+from tests.accounts.people import code_sent_to
 
 
 @dataclass(slots=True)
@@ -34,7 +35,9 @@ class _Reader(HTMLParser):
         if tag == "form":
             self.forms.append(PageForm(given.get("action", "")))
         elif tag == "input" and self.forms and given.get("name"):
-            self.forms[-1].fields[given["name"]] = given.get("value", "")
+            # A box that must be ticked is ticked; else nothing could be sent.
+            ticked = given.get("type") == "checkbox" and "required" in given
+            self.forms[-1].fields[given["name"]] = given.get("value", "on" if ticked else "")
         elif tag == "select" and self.forms:
             self._select = given["name"]
             self.forms[-1].fields[self._select] = ""
@@ -45,7 +48,7 @@ class _Reader(HTMLParser):
         self.inline += [name for name in given if name.startswith("on")]
         self.loads += [given[name] for name in ("src", "srcset") if name in given]
         if tag in ("link", "use"):
-            self.loads.append(given["href"])
+            self.loads.append(given.get("href") or given.get("xlink:href", ""))
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
@@ -88,6 +91,10 @@ class Page:
         return form
 
     @property
+    def asks_for_code(self) -> bool:
+        return self.status == 403 and "code" in self.forms[0].fields
+
+    @property
     def key(self) -> str:
         return self.form.fields["key"]
 
@@ -106,6 +113,11 @@ class Browser:
     def send(self, form: PageForm, **filled: str) -> Page:
         """Press the form's button, with these fields filled in or changed."""
         return Page(self.client.post(form.action, {**form.fields, **filled}), form.action)
+
+    def confirm(self, form: PageForm, *, address: str) -> Page:
+        """Send it, and the code that went to this address, where one is asked for."""
+        page = self.send(form)
+        return self.send(page.forms[0], code=code_sent_to(address)) if page.asks_for_code else page
 
     def follow(self, page: Page) -> Page:
         assert page.status in (302, 303), (page.status, page.text)

@@ -1,8 +1,10 @@
 """
-Whoever was told "done" stays right, though everything is killed with `kill -9` ten times under load.
+Whoever was told "done" stays right, though everything is killed with `kill -9` again and again under load.
 
 A conserved total is a weak proof: with `synchronous_commit=off` it stays exact while acknowledged transfers are
 gone. So what clients had been told is counted, from journals that they synced to disk themselves.
+
+`make faults` kills everything ten times; CRASHES chooses another number.
 """
 
 import os
@@ -22,9 +24,9 @@ import requests
 
 from tests.running import CHECKOUT, Run, clean_environment, free_pair, wait_until_gone
 
-pytestmark = [pytest.mark.runner, pytest.mark.xdist_group("runner"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.runner, pytest.mark.xdist_group("crashes"), pytest.mark.timeout(600)]
 
-CRASHES: Final = 10
+CRASHES: Final = int(os.environ.get("CRASHES", "2"))
 CLIENTS: Final = 4
 PASSWORD: Final = "wallet-demo-2026"
 CAST: Final = ("asha@example.com", "ravi@example.com")
@@ -116,7 +118,7 @@ def crash_under_load(run: Run, journals: dict[str, Journal], directory: Path, nu
         journals[sender].read(path)
 
 
-def test_every_acknowledged_transfer_outlives_ten_kills_of_everything(wallet: Run, tmp_path: Path) -> None:
+def test_every_acknowledged_transfer_outlives_each_kill_of_everything(wallet: Run, tmp_path: Path) -> None:
     before = {email: balance(wallet, email) for email in CAST}
     journals = {email: Journal(email) for email in CAST}
     for number in range(CRASHES):

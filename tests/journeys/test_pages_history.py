@@ -18,7 +18,9 @@ pytestmark = pytest.mark.usefixtures("database")
 
 
 def send(sender: Holder, recipient: Holder, rupees: str, note: str = "") -> None:
-    send_money(sender=sender.user, to=recipient.email, amount=Money.parse(rupees), key=new_key(), note=note)
+    send_money(
+        sender=sender.user, to=recipient.email, amount=Money.parse(rupees), key=new_key(), note=note, now=timezone.now()
+    )
 
 
 def lines(page: Page) -> list[str]:
@@ -115,7 +117,7 @@ def test_history_finds_by_words_kind_state_and_day() -> None:
     _, shop = merchant()
     send(asha, ravi, "20", "100% wool")
     send(asha, ravi, "900", "too much")
-    pay_merchant(payer=asha.user, merchant=shop.handle, amount=Money.parse("30"), key=new_key())
+    pay_merchant(payer=asha.user, merchant=shop.handle, amount=Money.parse("30"), key=new_key(), now=timezone.now())
     browser = Browser(asha.user)
     today, tomorrow = timezone.localdate(), timezone.localdate() + timedelta(days=1)
     for query, found in {
@@ -148,7 +150,14 @@ def test_a_cursor_that_is_none_leads_to_the_newest_page() -> None:
 
 def test_a_merchant_sees_the_shops_wallet_beside_their_own() -> None:
     asha, (meera, shop) = holder("Asha Rao", rupees=500), merchant()
-    pay_merchant(payer=asha.user, merchant=shop.handle, amount=Money.parse("349"), key=new_key(), order_reference="A-1")
+    pay_merchant(
+        payer=asha.user,
+        merchant=shop.handle,
+        amount=Money.parse("349"),
+        key=new_key(),
+        order_reference="A-1",
+        now=timezone.now(),
+    )
     browser = Browser(meera.user)
     assert "₹0.00" in browser.open("/").text
     home = browser.open(f"/?wallet={shop.wallet.public_id}")

@@ -10,6 +10,7 @@ from ledger.models import Transaction
 from payments.models import BankAccount, Payout
 from payments.receipt_wording import STILL_WITH_THE_BANK
 from payments.refreshing import MOST_LOOKS
+from tests.accounts.people import code_sent_to
 from tests.environment import Database
 from tests.journeys.browsing import Browser, Page
 from tests.journeys.test_pages_payments import locked
@@ -17,6 +18,7 @@ from tests.payments.cast import Holder, fund, holder, merchant
 from tests.payments.gateway import client, wallet_speaks_to
 from tests.payments.sandbox_process import Sandbox, merchant_and_sandbox
 from tests.payments.withdrawing import ask_until, bank_account, operate
+from wallet_project.kernel.ids import parse_public_id
 from wallets.models import Wallet
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -45,7 +47,9 @@ def withdrawals_of(person: Holder) -> list[Transaction]:
 
 def withdraw(browser: Browser, account: str, amount: str = "250") -> Page:
     """The receipt, right after it was confirmed."""
-    return browser.follow(browser.send(browser.review("/withdraw", bank_account=account, amount=amount).form))
+    form = browser.review("/withdraw", bank_account=account, amount=amount).form
+    owner = BankAccount.objects.select_related("owner").get(uuid=parse_public_id(BankAccount.PREFIX, account)).owner
+    return browser.follow(browser.confirm(form, address=owner.email or ""))
 
 
 def bank_answers(person: Holder, state: str) -> Payout:
@@ -60,7 +64,12 @@ def test_asha_withdraws_and_reads_where_it_is_until_it_has_arrived(asha: Holder,
         assert words in review.text
     assert not withdrawals_of(asha)
 
-    first, second = browser.send(review.form), browser.send(review.form)
+    asked = browser.send(review.form)
+    assert asked.asks_for_code
+    assert "to HDFC Bank ••0001" in asked.text
+    assert not withdrawals_of(asha)
+    code = code_sent_to(asha.email)
+    first, second = (browser.send(asked.forms[0], code=code) for _ in range(2))
     assert first.status == second.status == 303
     assert first.location == second.location
     assert asha.balance == Decimal("749.50")
@@ -180,7 +189,7 @@ def test_a_refusal_at_the_last_moment_gives_a_fresh_key_and_an_unknown_outcome_k
         unsure = browser.send(review.form)
     assert unsure.status == 503
     assert unsure.key == review.key
-    assert browser.send(unsure.form).status == 303
+    assert browser.confirm(unsure.form, address=asha.email).status == 303
     late = browser.review("/withdraw", bank_account=account, amount="200")
     withdraw(browser, account, "100")
     refused = browser.send(late.form)
@@ -217,7 +226,7 @@ def test_meera_withdraws_what_her_shop_was_paid(sandbox: Sandbox) -> None:
     form = browser.open(f"/withdraw?wallet={shop.wallet.public_id}").form
     review = browser.reviewed(form, bank_account=account, amount="300")
     assert "Balance after ₹49.00" in review.text
-    assert "On its way" in browser.follow(browser.send(review.form)).text
+    assert "On its way" in browser.follow(browser.confirm(review.form, address=meera.email)).text
     assert Wallet.objects.get(pk=shop.wallet_id).balance == 49
 
 

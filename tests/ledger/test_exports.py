@@ -145,7 +145,7 @@ def test_the_role_is_a_group_with_the_permission() -> None:
     assert ("ledger", "export_ledgerentry") in permissions
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＠"])
 def test_no_cell_is_a_formula(start: str) -> None:
     a, r = member(f"{start}cmd|' /C calc'!A0", balance="9"), ravi()
     post([group(a, transfer(a, r, "1", note=f"{start}1+1"))])

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import psycopg
 import pytest
+from django.utils import timezone
 from psycopg import sql
 
+from accounts import audit
 from ledger.models import LedgerEntry, Transaction
 from ledger.posting import post
 from tests import environment
@@ -34,6 +36,7 @@ def roles(database: environment.Database) -> Roles:
     a, r = asha(balance="10"), ravi()
     post([group(a, transfer(a, r, "5", note="lunch"), key=key())])
     placed(a, "1")
+    audit.record("sign_in", now=timezone.now(), actor=a.user, subject=a.user)
     return Roles(database.app_url, database.owner_url, database.auditor_url, database.superuser_url)
 
 
@@ -224,6 +227,7 @@ VIEWS = (
     "auditor_actors",
     "auditor_currencies",
     "auditor_holds",
+    "auditor_security_events",
 )
 
 

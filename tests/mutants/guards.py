@@ -22,6 +22,11 @@ DOUBTS: Final = "tests/payments/test_payout_doubts.py"
 HOLDS: Final = "tests/ledger/test_holds.py"
 HOLD_RACES: Final = "tests/races/test_holds_at_once.py"
 
+STEP_UPS: Final = "tests/payments/test_step_ups.py"
+LIMITS: Final = "tests/payments/test_limits.py"
+LATE: Final = "tests/payments/test_late_captures.py"
+SPENDING_RACES: Final = "tests/races/test_spending_at_once.py"
+
 RULES: Final = "ledger/migrations/0002_rules.py"
 HOLD_RULES: Final = "ledger/migrations/0005_hold_rules.py"
 
@@ -336,5 +341,109 @@ MUTANTS: Final = (
         "the comparison of a payout with what was asked for",
         (Edit("payments/payouts.py", "    if same_money and same_payout:\n", "    if True:\n"),),
         (f"{DOUBTS}::test_a_payout_that_is_not_as_we_asked_for_it_is_a_case_and_decides_nothing",),
+    ),
+    Mutant(
+        "the gate of the step-up",
+        (Edit("payments/authorising.py", "            raise step_ups.Needed\n", "            return\n"),),
+        (f"{STEP_UPS}::test_large_payments_ask_and_smaller_ones_to_people_paid_before_do_not",),
+    ),
+    Mutant(
+        "the step-up's binding to its request",
+        (Edit("payments/step_ups.py", "(uuid=uuid, user=user, binding=binding)", "(uuid=uuid, user=user)"),),
+        (f"{STEP_UPS}::test_a_challenge_is_good_for_one_person_payee_amount_and_key_alone",),
+    ),
+    Mutant(
+        "the step-up's binding to its person",
+        (Edit("payments/step_ups.py", "(uuid=uuid, user=user, binding=binding)", "(uuid=uuid, binding=binding)"),),
+        (f"{STEP_UPS}::test_a_challenge_is_good_for_one_person_payee_amount_and_key_alone",),
+    ),
+    Mutant(
+        "that a step-up is spent once",
+        (Edit("payments/step_ups.py", "(pk=challenge, spent_at=None, proven", "(pk=challenge, proven"),),
+        (f"{STEP_UPS}::test_a_code_works_once_and_its_request_is_answered_alike_for_ever",),
+    ),
+    Mutant(
+        "the count of a step-up's wrong codes",
+        (Edit("payments/step_ups.py", 'update(failures=F("failures") + 1)', 'update(failures=F("failures"))'),),
+        (f"{STEP_UPS}::test_after_five_wrong_codes_the_right_one_is_wrong_and_another_challenge_is_asked_for",),
+    ),
+    Mutant(
+        "that nobody's rollback gives a step-up's tries back",
+        (Edit("payments/step_ups.py", "transaction.atomic(durable=True)", "transaction.atomic()"),),
+        (f"{STEP_UPS}::test_tries_are_not_given_back_by_anybodys_rollback",),
+    ),
+    Mutant(
+        "the end of a step-up's time",
+        (Edit("payments/step_ups.py", "is_over = row.expires_at <= now or ", "is_over = "),),
+        (f"{STEP_UPS}::test_a_challenge_is_over_after_ten_minutes_though_its_code_came_late",),
+    ),
+    Mutant(
+        "the sum of what goes to one payee without a code",
+        (Edit("payments/step_ups.py", "standing.payee_lately + amount > settings.STEP_UP_PAST_A_DAY", "False"),),
+        (f"{STEP_UPS}::test_exactly_five_thousand_to_one_payee_in_a_day_passes_and_one_paisa_more_asks",),
+    ),
+    Mutant(
+        "that a person's wallets are counted together",
+        (Edit("payments/spending.py", "    WHERE mine.owner_id = w.owner_id\n", "    WHERE mine.id = w.id\n"),),
+        (f"{STEP_UPS}::test_two_wallets_of_the_payer_or_of_the_payee_are_no_dodge",),
+    ),
+    Mutant(
+        "the lock of a person's other wallets",
+        (
+            Edit(
+                "payments/authorising.py",
+                "            hold_other_wallets(wallet=self.wallet, standing=self.standing)\n",
+                "            assert hold_other_wallets\n",
+            ),
+        ),
+        (f"{SPENDING_RACES}::test_a_payment_from_another_wallet_comes_after_the_one_under_way_and_counts_it",),
+    ),
+    Mutant(
+        "the guard of the limits",
+        (Edit("payments/authorising.py", "guards=(self.guard,)", "guards=()"),),
+        (f"{LIMITS}::test_a_payment_past_the_limit_of_one_is_refused_and_kept",),
+    ),
+    Mutant(
+        "what a wallet may hold",
+        (
+            Edit(
+                "payments/limits.py",
+                "_held_in(view, movement.to_wallet) + standing.being_added +",
+                "standing.being_added +",
+            ),
+        ),
+        (f"{LIMITS}::test_nobody_is_sent_more_than_they_may_hold_and_their_payer_learns_no_more",),
+    ),
+    Mutant(
+        "that nobody's room is told to whom it costs nothing to ask",
+        (
+            Edit(
+                "payments/limits.py",
+                "    return is_preview or payer.balance_units - payer.held_units - payer.minimum_units <",
+                "    return False and 0 <",
+            ),
+        ),
+        (f"{LIMITS}::test_nobody_learns_from_refusals_what_another_wallet_holds",),
+    ),
+    Mutant(
+        "the limits of what is paid after its order was given up",
+        (Edit("payments/late_captures.py", "            raise PastLimit\n", "            return\n"),),
+        (f"{LATE}::test_paying_late_is_no_way_past_the_limits_and_what_passes_them_goes_back",),
+    ),
+    Mutant(
+        "that what is paid late counts",
+        (Edit("payments/captures.py", "            late.note(outcomes[0])\n", ""),),
+        (f"{LATE}::test_paying_late_is_no_way_past_the_limits_and_what_passes_them_goes_back",),
+    ),
+    Mutant(
+        "that what came back counts no more",
+        (
+            Edit(
+                "payments/payout_outcomes.py",
+                "            give_spending_back(transaction=payout.transaction_id, now=now)\n",
+                "",
+            ),
+        ),
+        (f"{LIMITS}::test_what_is_undone_is_given_back_once_on_its_day_and_in_its_month",),
     ),
 )

@@ -13,7 +13,7 @@ from ledger.models import Transaction
 from ledger.movements import Group, Movement
 from ledger.posting import post
 from ledger.system_wallets import Purpose, system_wallet
-from tests.accounts.people import call, new_email, person
+from tests.accounts.people import call, code_sent_to, deliver, new_email, person
 from wallet_project.kernel.ids import new_uuid, public_id
 from wallets.models import Merchant, Wallet
 from wallets.opening import open_merchant, open_wallet
@@ -45,6 +45,16 @@ class Holder:
         """With a fresh key unless one is given."""
         return call("POST", path, body, access=self.access, **{"Idempotency-Key": key or new_key(), **headers})
 
+    def confirm(self, path: str, body: Any, *, key: str | None = None) -> Any:
+        """The same, and once more with the code that was sent, where the payment asks for one."""
+        key = key or new_key()
+        answer = self.post(path, body, key=key)
+        if answer.status_code != 403 or answer.json()["code"] != "step_up_required":
+            return answer
+        deliver()
+        proof = f"{answer.json()['challenge']}:{code_sent_to(self.email)}"
+        return self.post(path, body, key=key, **{"X-Step-Up": proof})
+
 
 def new_key() -> str:
     return public_id("key", new_uuid())
@@ -57,10 +67,10 @@ def holder(full_name: str = "Asha Rao", *, rupees: int | str = 0, phone: str | N
     wallet = open_wallet(user=user)
     if Decimal(rupees):
         fund(wallet, rupees)
-    return Holder(user, wallet, _access_of(user))
+    return Holder(user, wallet, access_of(user))
 
 
-def _access_of(user: User) -> str:
+def access_of(user: User) -> str:
     """A session begun without asking for the password, whose hash is slow on purpose."""
     now = timezone.now()
     session = Session.objects.create(

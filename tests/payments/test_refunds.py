@@ -16,10 +16,10 @@ from payments.asking_again import ask_again
 from payments.disputes import follow_dispute
 from payments.gateways.base import GatewayRefused, RemoteRefund
 from payments.models import Case, GatewayRefund, WebhookEvent
+from payments.proposals import decide, propose
 from payments.refunds import (
     ask_about_refund,
     follow_refund,
-    give_back_as_support,
     refundable_of,
     send_refund,
     sweep_refunds,
@@ -32,6 +32,7 @@ from tests.payments.gateway import client, deliver, letters_about, wallet_speaks
 from tests.payments.operating import dispute, move_dispute, operate
 from tests.payments.sandbox_process import Merchant, Sandbox, merchant_and_sandbox
 from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.ids import parse_public_id
 from wallets.models import Wallet
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -145,7 +146,7 @@ def test_of_many_who_take_all_of_it_back_at_once_one_does(sandbox: Sandbox) -> N
     assert asha.balance == 0
 
 
-def test_only_support_with_the_permission_gives_back_where_people_may_not(sandbox: Sandbox, settings: Any) -> None:
+def test_where_people_may_not_it_takes_two_of_staff_to_give_a_top_up_back(sandbox: Sandbox, settings: Any) -> None:
     settings.REFUNDS_BY_PERSON = False
     asha, dev, lead = holder(), holder("Dev Patel"), holder("Lata Sen")
     add_id, _ = topped_up(sandbox, asha)
@@ -154,11 +155,14 @@ def test_only_support_with_the_permission_gives_back_where_people_may_not(sandbo
     with transaction.atomic():
         appoint(user=dev.user, group=SUPPORT)
         appoint(user=lead.user, group=SUPPORT_LEAD)
+    wanted: Any = {"kind": "REFUND", "subject": add_id, "terms": {"amount": "250.00", "currency": "INR"}}
     with pytest.raises(Refusal, match="permission_denied"):
-        give_back_as_support(by=dev.user, transaction=add_id, key=new_key(), now=timezone.now())
-    answer = give_back_as_support(by=lead.user, transaction=add_id, key=new_key(), now=timezone.now())
-    refund = GatewayRefund.objects.get(transaction=answer.transaction)
-    assert (answer.code, refund.transaction.initiator.user) == ("", lead.user)
+        propose(**wanted, by=dev.user, reason="Paid twice", now=timezone.now())
+    proposal = propose(**wanted, by=lead.user, reason="Paid twice", now=timezone.now())
+    assert asha.balance == 250
+    done = decide(proposal=proposal, by=superuser(), approve=True, reason="Seen", now=timezone.now())
+    refund = GatewayRefund.objects.get(attempt__credited_by__uuid=parse_public_id("txn", add_id))
+    assert (done.outcome, refund.transaction.initiator.user) == (refund.transaction.public_id, lead.user)
     assert asha.balance == 0
     assert seen(asha) == [("ADD", "SUCCESS", "250.00"), ("REFUND", "SUCCESS", "250.00")]
 

@@ -200,7 +200,7 @@ def test_a_missing_or_malformed_variable_stops_the_start_with_its_name(
 def test_the_command_is_refused_in_production() -> None:
     production = {"WALLET_ENV": "production", "WALLET_DEMO": "0", "PUBLIC_URL": "https://wallet.example"}
     mail = {"EMAIL_URL": "smtp://localhost:25", "SMS_URL": ""}
-    ended = run("manage.py", "sandbox", **production, **mail)
+    ended = run("manage.py", "sandbox", **production, **mail, WALLET_PASSWORD_HASH_KIB="19456")
     assert ended.returncode == 1
     assert "refused while WALLET_ENV is production" in ended.stderr
 

@@ -10,6 +10,7 @@ import razorpay
 from razorpay.errors import BadRequestError, SignatureVerificationError
 
 from payments.sandbox.signatures import return_signature
+from tests.payments.gateway import letters_about
 from tests.payments.sandbox_process import (
     KEY_ID,
     KEY_SECRET,
@@ -114,9 +115,10 @@ def test_a_webhook_bears_the_sdks_inspection_and_a_changed_one_does_not(
     both: tuple[Merchant, Sandbox], sdk: Any
 ) -> None:
     merchant, sandbox = both
-    seen = len(merchant.letters)
-    sandbox.pay(sandbox.order()["id"], "failure@razorpay")
-    letter = next(each for each in merchant.wait_for(seen + 1)[seen:] if each.event == "payment.failed")
+    order = sandbox.order()["id"]
+    sandbox.pay(order, "failure@razorpay")
+    (letter,) = letters_about(merchant, order, 1)
+    assert letter.event == "payment.failed"
     body = letter.body.decode()
     assert sdk.utility.verify_webhook_signature(body, letter.signature, WEBHOOK_SECRET)
     for changed, secret in ((json.dumps(letter.document), WEBHOOK_SECRET), (body, "older_webhook_secret")):

@@ -1,22 +1,20 @@
-"""Leads give a top-up back from its order's page: filled in, looked over, and done once. Against a real sandbox."""
+"""A lead proposes to give a top-up back, another agrees, and it is done once. Against a real sandbox."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.db import connections
 from django.test import Client
 from django.utils import timezone
 from structlog.testing import capture_logs
 
-from accounts.models import User
+from accounts.models import SecurityEvent, User
 from accounts.roles import AUDITOR, SUPPORT, SUPPORT_LEAD
 from ledger.models import Transaction
 from payments.captures import settle_order
-from payments.forms import new_key
-from payments.models import GatewayOrder, GatewayRefund
+from payments.models import GatewayOrder, GatewayRefund, Proposal
 from payments.refunds import ask_about_refund
 from tests.accounts.people import person, superuser
 from tests.payments.cast import Holder, holder
@@ -27,6 +25,7 @@ from tests.payments.staff import browser_of, page_of, press, said, shown, staff
 
 pytestmark = pytest.mark.usefixtures("database")
 WHY = "She paid twice by mistake"
+AGREED = "Seen on the statement"
 
 
 @pytest.fixture(scope="module")
@@ -52,32 +51,52 @@ def paid(sandbox: Sandbox) -> tuple[Holder, GatewayOrder]:
 
 
 def send(browser: Client, order: GatewayOrder, amount: str = "200", **fields: str) -> Any:
-    form = {"amount": amount, "reason": WHY, "key": new_key(), "step": "confirm", **fields}
-    return browser.post(page_of(order, "refund"), form)
+    return browser.post(page_of(order, "refund"), {"amount": amount, "reason": WHY, "step": "confirm", **fields})
 
 
-def test_a_lead_looks_it_over_and_then_it_goes_back_to_whoever_paid(sandbox: Sandbox) -> None:
+def proposal_about(order: GatewayOrder) -> Proposal:
+    return Proposal.objects.filter(subject=order.transaction.public_id).latest("pk")
+
+
+def answer(browser: Client, order: GatewayOrder, word: str = "approve", reason: str = AGREED) -> Any:
+    return browser.post(page_of(proposal_about(order), "decide"), {"answer": word, "reason": reason})
+
+
+def me(browser: Client) -> User:
+    return User.objects.get(pk=browser.session["_auth_user_id"])
+
+
+def test_one_lead_looks_it_over_another_agrees_and_it_goes_back_to_whoever_paid(sandbox: Sandbox) -> None:
     asha, order = paid(sandbox)
-    lead = staff(SUPPORT_LEAD)
+    lead, other = staff(SUPPORT_LEAD), staff(SUPPORT_LEAD, "Lata Sen")
     assert page_of(order, "refund") in shown(lead.get(page_of(order)))
     assert 'value="500.00"' in shown(lead.get(page_of(order, "refund")))
     review = shown(send(lead, order, step="review"))
     assert "Give ₹200.00 back?" in review
     assert WHY in review
+    assert not Proposal.objects.filter(subject=order.transaction.public_id).exists()
+    sent = send(lead, order)
+    proposal = proposal_about(order)
+    assert (sent.status_code, sent["Location"]) == (302, page_of(proposal))
+    assert said(sent) == "Proposed. ₹200.00 goes back once somebody else agrees."
     assert asha.balance == 500
+    assert page_of(proposal, "decide") not in shown(lead.get(page_of(proposal)))
+    assert page_of(proposal, "decide") in shown(other.get(page_of(proposal)))
+    assert WHY in shown(other.get(page_of(proposal, "decide")))
     with capture_logs() as logs:
-        answer = send(lead, order)
+        done = answer(other, order)
     refund = GatewayRefund.objects.get(attempt__order=order)
-    assert (answer.status_code, answer["Location"]) == (302, page_of(refund))
-    assert said(answer) == "₹200.00 goes back to whoever paid."
+    assert (done.status_code, done["Location"]) == (302, page_of(proposal))
+    assert "₹200.00" in said(done)
     assert asha.balance == 300
-    me = User.objects.get(pk=lead.session["_auth_user_id"])
-    assert refund.transaction.initiator.user == me
-    told = next(line for line in logs if line["event"] == "support.gave_back")
-    assert (told["by"], told["refused"]) == (me.public_id, "")
+    proposal.refresh_from_db()
+    assert (proposal.status, proposal.outcome) == ("DONE", refund.transaction.public_id)
+    assert (proposal.reason, proposal.decision) == (WHY, AGREED)
+    assert refund.transaction.initiator.user == proposal.proposed_by == me(lead)
+    assert proposal.decided_by == me(other)
     assert WHY not in str(logs)
-    kept = LogEntry.objects.get(object_id=str(order.pk), content_type__model="gatewayorder")
-    assert kept.change_message == f"Given back: ₹200.00. {WHY}"
+    assert AGREED not in str(logs)
+    assert page_of(refund) in shown(staff(SUPPORT).get(page_of(proposal)))
     press(staff(SUPPORT), refund)
     assert refund.transaction.status == "SUCCESS"
     there = sandbox.payments(str(order.order_id))[0]
@@ -85,73 +104,74 @@ def test_a_lead_looks_it_over_and_then_it_goes_back_to_whoever_paid(sandbox: San
     assert 'value="300.00"' in shown(lead.get(page_of(order, "refund")))
 
 
-def test_a_double_click_gives_back_once(sandbox: Sandbox) -> None:
+def test_double_clicks_propose_once_and_give_back_once(sandbox: Sandbox) -> None:
     asha, order = paid(sandbox)
-    lead, key = staff(SUPPORT_LEAD), new_key()
-    me = User.objects.get(pk=lead.session["_auth_user_id"])
+    lead, other = staff(SUPPORT_LEAD), staff(SUPPORT_LEAD, "Lata Sen")
+    people = me(lead), me(other)
 
-    def click(_: int) -> str:
+    def click(act: Callable[[], Any]) -> str:
         try:
-            return str(send(browser_of(me), order, "500", key=key)["Location"])
+            done = act()
+            return f"{done.status_code} {done.get('Location', '')}"
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(3) as pool:
-        places = set(pool.map(click, range(3)))
-    assert send(lead, order, "500", key=key)["Location"] in places
-    assert len(places) == 1
+        proposed = set(pool.map(click, [lambda: send(browser_of(people[0]), order, "500")] * 3))
+        assert proposed == {f"302 {page_of(proposal_about(order))}"}
+        agreed = list(pool.map(click, [lambda: answer(browser_of(people[1]), order)] * 3))
+    assert f"302 {page_of(proposal_about(order))}" in agreed
     assert asha.balance == 0
     assert GatewayRefund.objects.filter(attempt__order=order).count() == 1
-    assert LogEntry.objects.filter(object_id=str(order.pk), content_type__model="gatewayorder").count() == 1
+    assert Transaction.objects.filter(from_wallet=asha.wallet, type="REFUND").count() == 1
+    assert Proposal.objects.filter(subject=order.transaction.public_id).count() == 1
     # Nothing is left, so there is no button any more.
     assert page_of(order, "refund") not in shown(lead.get(page_of(order)))
 
 
 def test_no_more_is_given_back_than_was_added_or_is_there(sandbox: Sandbox) -> None:
     asha, order = paid(sandbox)
-    ravi, lead = holder("Ravi Kumar"), staff(SUPPORT_LEAD)
+    ravi, lead, other = holder("Ravi Kumar"), staff(SUPPORT_LEAD), staff(SUPPORT_LEAD, "Lata Sen")
     assert "No more than ₹500.00 is left to give back." in shown(send(lead, order, "500.01", step="review"))
     # Whoever goes round the first page is refused by the deed.
-    answer = send(lead, order, "501")
-    assert "Nothing was given back. More than is left to be refunded." in shown(answer)
+    assert "No more than ₹500.00 is left to give back." in shown(send(lead, order, "501"))
+    send(lead, order, "100")
     asha.post("/wallet/transfer", {"to": ravi.email, "amount": "450"})
-    first, answer = new_key(), send(lead, order, "100")
-    assert "Nothing was given back. Not enough money." in shown(answer)
-    form = answer.context["form"]
-    assert form["key"].value() not in ("", first)
-    assert asha.balance == 50
+    # It was there when it was proposed, and is not when the second person agrees.
+    assert "Not enough money." in said(answer(other, order))
+    proposal = proposal_about(order)
+    failed = Transaction.objects.get(type="REFUND", from_wallet=asha.wallet)
+    assert (failed.status, failed.failure_code) == ("FAILED", "insufficient_funds")
+    assert (proposal.status, proposal.outcome) == ("REFUSED", failed.public_id)
+    assert proposal.decision.startswith(AGREED)
     assert not GatewayRefund.objects.filter(attempt__order=order).exists()
-    refused = Transaction.objects.filter(type="REFUND", from_wallet=asha.wallet)
-    assert {transaction.status for transaction in refused} == {"FAILED"}
-    kept = LogEntry.objects.filter(object_id=str(order.pk)).order_by("pk").values_list("change_message", flat=True)
-    assert [message.partition(":")[0] for message in kept] == [
-        "Not given back (refund_exceeds)",
-        "Not given back (insufficient_funds)",
-    ]
-    assert send(lead, order, "50").status_code == 302
+    assert asha.balance == 50
+    send(lead, order, "50")
+    answer(other, order)
     assert asha.balance == 0
 
 
 @pytest.mark.parametrize(
-    "fields",
-    [{"amount": "0"}, {"amount": "-5"}, {"amount": "1.005"}, {"amount": "x"}, {"reason": " "}, {"key": "my"}],
+    "fields", [{"amount": "0"}, {"amount": "-5"}, {"amount": "1.005"}, {"amount": "x"}, {"reason": " "}]
 )
-def test_what_is_filled_in_wrongly_is_said_and_moves_nothing(sandbox: Sandbox, fields: dict[str, str]) -> None:
+def test_what_is_filled_in_wrongly_is_said_and_proposes_nothing(sandbox: Sandbox, fields: dict[str, str]) -> None:
     asha, order = paid(sandbox)
     page = send(staff(SUPPORT_LEAD), order, **fields)
     assert 'class="errorlist' in shown(page)
+    assert not Proposal.objects.filter(subject=order.transaction.public_id).exists()
     assert asha.balance == 500
 
 
-def test_nobody_but_leads_gives_anything_back(sandbox: Sandbox) -> None:
+def test_nobody_but_leads_proposes_and_decides_and_never_the_same_one_both(sandbox: Sandbox) -> None:
     asha, order = paid(sandbox)
     unpaid = add(asha)
-    for browser, status in (
+    others = (
         (staff(SUPPORT), 403),
         (staff(AUDITOR, "Anil Gupta"), 403),
         (browser_of(person("Zoya Khan")), 302),
         (Client(), 302),
-    ):
+    )
+    for browser, status in others:
         if status == 403:
             assert page_of(order, "refund") not in shown(browser.get(page_of(order)))
         assert browser.get(page_of(order, "refund")).status_code == status
@@ -164,15 +184,27 @@ def test_nobody_but_leads_gives_anything_back(sandbox: Sandbox) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.cookies = lead.cookies
     assert send(strict, order).status_code == 403
-    assert asha.balance == 500
     assert send(root, order).status_code == 302
-    assert asha.balance == 300
+    for browser, status in (*others, (root, 403)):
+        assert browser.get(page_of(proposal_about(order), "decide")).status_code == status
+        assert answer(browser, order).status_code == status
+    strict.cookies = lead.cookies
+    assert answer(strict, order).status_code == 403
+    assert lead.get(page_of(proposal_about(order), "decide"), {"answer": "approve", "reason": "x"}).status_code == 200
+    assert (asha.balance, proposal_about(order).status) == (500, "PROPOSED")
+    tried = SecurityEvent.objects.filter(kind="proposal.decided", object=proposal_about(order).public_id)
+    assert {(event.actor, event.reason) for event in tried if event.result == "REFUSED"} >= {
+        (me(root), "permission_denied")
+    }
+    assert answer(lead, order, "refuse", "She did not pay twice").status_code == 302
+    assert (asha.balance, proposal_about(order).status) == (500, "REFUSED")
 
 
 def test_a_refund_that_the_gateway_never_answered_is_sent_again_under_its_key_and_made_once(sandbox: Sandbox) -> None:
     asha, order = paid(sandbox)
     lead = staff(SUPPORT_LEAD)
-    assert send(lead, order).status_code == 302
+    assert send(staff(SUPPORT_LEAD, "Lata Sen"), order).status_code == 302
+    assert answer(lead, order).status_code == 302
     refund = GatewayRefund.objects.get(attempt__order=order)
     with wallet_speaks_to(client("http://127.0.0.1:9")):
         assert "did not answer" in press(lead, refund)

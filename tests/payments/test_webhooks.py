@@ -2,16 +2,19 @@
 
 import hashlib
 import hmac
+import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.conf import settings
+from django.test import Client, override_settings
 from django.utils import timezone
 from structlog.testing import capture_logs
 
 from payments import webhooks
 from payments.asking_again import ask_again
+from payments.event_bodies import body_of, reseal_bodies
 from payments.models import Case, WebhookEvent
 from payments.tasks import sweep_webhook_events
 from payments.webhooks import MOST_TRIES, process_event, waiting_events
@@ -53,7 +56,7 @@ def test_a_webhook_is_stored_answered_at_once_and_then_asked_about(
     assert asha.balance == 0
     events = WebhookEvent.objects.filter(event_id__in=[letter.event_id for letter in letters])
     assert sorted(events.values_list("name", flat=True)) == ["order.paid", "payment.captured"]
-    assert {bytes(event.body) for event in events} == {letter.body for letter in letters}
+    assert {body_of(event=event) for event in events} == {letter.body for letter in letters}
     for event in events:
         process_event(event_id=event.pk, now=timezone.now())
     assert asha.balance == 250
@@ -61,6 +64,28 @@ def test_a_webhook_is_stored_answered_at_once_and_then_asked_about(
     for letter in letters:
         assert deliver(letter).status_code == 200
     assert events.count() == 2
+
+
+def test_what_an_event_says_of_people_rests_sealed_and_so_does_in_time_what_was_kept_before(sandbox: Sandbox) -> None:
+    said = b'{"entity": "event", "event": "odd", "email": "asha.rao@example.com"}'
+    kept, before = heard(said), heard(said)
+    assert b"asha" not in bytes(kept.body)
+    # As it was kept before anything was sealed, and one that is under the key of then.
+    WebhookEvent.objects.filter(pk=before.pk).update(body=said)
+    before.refresh_from_db()
+    assert body_of(event=before) == said
+    process_event(event_id=before.pk, now=timezone.now())
+    new, old = secrets.token_bytes(32), settings.DATA_KEYS[0]
+    with override_settings(DATA_KEYS=[new, old]):
+        assert reseal_bodies() == WebhookEvent.objects.count()
+        assert reseal_bodies() == 0
+    with override_settings(DATA_KEYS=[new]):
+        assert {body_of(event=each) for each in WebhookEvent.objects.filter(pk__in=[kept.pk, before.pk])} == {said}
+    with override_settings(DATA_KEYS=[old, new]):
+        assert reseal_bodies() == WebhookEvent.objects.count()
+    assert not [each for each in WebhookEvent.objects.all() if bytes(each.body).startswith(b"{")]
+    before.refresh_from_db()
+    assert (body_of(event=before), before.outcome) == (said, "not_about_ours")
 
 
 def test_a_webhook_with_a_wrong_signature_is_not_kept_and_an_older_secret_is_accepted(

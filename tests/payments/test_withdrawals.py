@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.db import connections
 from django.utils import timezone
 
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("database")
 def test_a_withdrawal_is_pending_and_the_wallet_debited_already(superuser_url: str) -> None:
     asha = holder(rupees=500)
     account = bank_account(asha)
-    answer = asha.post("/wallet/withdraw", {"bank_account": account, "amount": "120.5"})
+    answer = asha.confirm("/wallet/withdraw", {"bank_account": account, "amount": "120.5"})
     assert answer.status_code == 202
     body = answer.json()
     assert set(body) == set(TransactionAnswer().fields)
@@ -74,7 +75,7 @@ def test_what_cannot_be_withdrawn_is_refused_kept_and_no_payout(fields: dict[str
     asha, key = holder(rupees=500), new_key()
     body = {"bank_account": bank_account(asha), **fields}
     for replayed in (None, "true"):
-        answer = asha.post("/wallet/withdraw", body, key=key)
+        answer = asha.confirm("/wallet/withdraw", body, key=key)
         assert (answer.status_code, answer.json()["code"]) == (422, code)
         assert answer.headers.get("Idempotent-Replayed") == replayed
     kept = asha.get(f"/transactions/{answer.json()['transaction']}").json()
@@ -91,7 +92,7 @@ def test_neither_a_frozen_wallet_nor_one_of_another_currency_pays_out() -> None:
     asha = holder(rupees=500)
     account = bank_account(asha)
     Wallet.objects.filter(pk=asha.wallet.pk).update(status="FROZEN")
-    answer = asha.post("/wallet/withdraw", {"bank_account": account, "amount": "100"})
+    answer = asha.confirm("/wallet/withdraw", {"bank_account": account, "amount": "100"})
     assert (answer.status_code, answer.json()["code"]) == (422, "wallet_frozen")
     yen = open_wallet(user=asha.user, currency="JPY")
     fund(yen, 500)
@@ -121,7 +122,7 @@ def test_a_dry_run_says_what_it_would_cost_and_leave_and_moves_nothing() -> None
         "amount": {"amount": "500.00", "currency": "INR"},
         "fee": {"amount": "0.00", "currency": "INR"},
         "balance_after": {"amount": "0.00", "currency": "INR"},
-        "step_up_required": False,
+        "step_up_required": True,
     }
     assert asha.balance == 500
     assert not Payout.objects.filter(transaction__from_wallet=asha.wallet).exists()
@@ -132,8 +133,8 @@ def test_a_merchant_withdraws_from_the_shops_wallet_to_her_own_account() -> None
     fund(shop.wallet, 900)
     path = f"/wallet/withdraw?wallet={shop.wallet.public_id}"
     body = {"bank_account": bank_account(meera), "amount": "900"}
-    assert meera.post("/wallet/withdraw", body).json()["code"] == "insufficient_funds"
-    answer = meera.post(path, body)
+    assert meera.confirm("/wallet/withdraw", body).json()["code"] == "insufficient_funds"
+    answer = meera.confirm(path, body)
     assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
     assert Wallet.objects.get(pk=shop.wallet.pk).balance == 0
 
@@ -141,6 +142,7 @@ def test_a_merchant_withdraws_from_the_shops_wallet_to_her_own_account() -> None
 def test_equal_requests_at_once_withdraw_once(superuser_url: str) -> None:
     asha, key = holder(rupees=500), new_key()
     account = bank_account(asha)
+    withdraw(asha, account, "50")
 
     def race(_: int) -> Any:
         try:
@@ -152,15 +154,16 @@ def test_equal_requests_at_once_withdraw_once(superuser_url: str) -> None:
         answers = list(pool.map(race, range(8)))
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["id"] for answer in answers}) == 1
-    assert asha.balance == 400
-    assert Payout.objects.filter(transaction__from_wallet=asha.wallet).count() == 1
+    assert asha.balance == 350
+    assert Payout.objects.filter(transaction__from_wallet=asha.wallet).count() == 2
     assert_books_hold(superuser_url)
 
 
 def test_a_withdrawal_and_the_removal_of_its_account_at_once_leave_no_payout_without_a_number(
-    superuser_url: str,
+    superuser_url: str, settings: LazySettings
 ) -> None:
     """Whichever comes first: either the money stays, or the number does."""
+    settings.STEP_UP_FIRST_WITHDRAWAL = False
     amount = Money.parse("1", "INR")
 
     def take(asha: Holder, account: str) -> str:

@@ -45,7 +45,7 @@ def bank_account(person: Holder, ending: str = "0001", **fields: str) -> str:
 
 def withdraw(person: Holder, account: str, amount: str = "100", key: str | None = None) -> dict[str, Any]:
     """The transaction as it was first answered."""
-    answer = person.post("/wallet/withdraw", {"bank_account": account, "amount": amount}, key=key)
+    answer = person.confirm("/wallet/withdraw", {"bank_account": account, "amount": amount}, key=key)
     assert answer.status_code == 202, answer.content
     return dict(answer.json())
 

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -18,9 +18,10 @@ from ledger.movements import Group, Outcome
 
 PROCESSES = 4
 _HEAD_START_SECONDS = 0.15
-_LONGEST_SECONDS = 60.0
+_LONGEST_SECONDS = 120.0
 
-Work = Sequence[Sequence[Group]]  # what one thread posts, one list after the other
+Deed = Callable[[], str]  # what a door would call; says how it ended
+Work = Sequence[Sequence[Group] | Deed]  # what one thread posts or does, one after the other
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,14 @@ class Report:
     What one process saw.
 
     :param outcomes: by thread, all that its posts answered. :param errors: what came out of `post` instead.
+    :param answers: how its deeds ended.
     :param interruptions: the SQLSTATE of each error that `post` kept from its caller.
     """
 
     backend: int
     outcomes: list[list[Outcome]]
     errors: list[str]
+    answers: list[str]
     interruptions: list[str]
     commits: int
     reruns: int
@@ -55,6 +58,10 @@ class Race:
     @property
     def codes(self) -> Counter[str]:
         return Counter(outcome.code for outcome in self.outcomes)
+
+    @property
+    def answers(self) -> Counter[str]:
+        return Counter(answer for report in self.reports for answer in report.answers)
 
     @property
     def errors(self) -> list[str]:
@@ -98,9 +105,13 @@ class Callers:
         """Each group from a caller of its own, dealt out to the processes in turn."""
         return self.race([[[[group]] for group in groups[start::PROCESSES]] for start in range(PROCESSES)])
 
-    def begin(self, groups: Sequence[Group]) -> Connection:
-        """Let the first process post this list on its own; `answer_of` waits for it."""
-        self._lines[0].send((0.0, [[groups]]))
+    def race_deeds(self, deeds: Sequence[Deed]) -> Race:
+        """The same with deeds: module-level functions with their arguments, which take what they need by its key."""
+        return self.race([[[deed] for deed in deeds[start::PROCESSES]] for start in range(PROCESSES)])
+
+    def begin(self, work: Sequence[Group] | Deed) -> Connection:
+        """Let the first process post this list, or do this deed, on its own; `answer_of` waits for it."""
+        self._lines[0].send((0.0, [[work]]))
         return self._lines[0]
 
     def answer_of(self, line: Connection) -> Report:
@@ -171,10 +182,11 @@ def _run(begins_at: float, work: Sequence[Work]) -> Report:
 
     outcomes: list[list[Outcome]] = [[] for _ in work]
     errors: list[str] = []
+    answers: list[str] = []
     commits, reruns = tally.commits, tally.reruns
     with capture_logs() as lines:
         threads = [
-            threading.Thread(target=_post_all, args=(begins_at, lists, outcomes[place], errors))
+            threading.Thread(target=_post_all, args=(begins_at, lists, outcomes[place], answers, errors))
             for place, lists in enumerate(work)
         ]
         for thread in threads:
@@ -186,6 +198,7 @@ def _run(begins_at: float, work: Sequence[Work]) -> Report:
         backend=_backend(),
         outcomes=outcomes,
         errors=errors,
+        answers=answers,
         interruptions=[line["sqlstate"] for line in lines if line["event"] == "posting.interrupted"],
         commits=tally.commits - commits,
         reruns=tally.reruns - reruns,
@@ -193,15 +206,18 @@ def _run(begins_at: float, work: Sequence[Work]) -> Report:
     )
 
 
-def _post_all(begins_at: float, lists: Work, outcomes: list[Outcome], errors: list[str]) -> None:
+def _post_all(begins_at: float, works: Work, outcomes: list[Outcome], answers: list[str], errors: list[str]) -> None:
     from django.db import connections
 
     from ledger.posting import post
 
     time.sleep(max(0.0, begins_at - time.time()))
     try:
-        for groups in lists:
-            outcomes.extend(post(groups))
+        for work in works:
+            if callable(work):
+                answers.append(work())
+            else:
+                outcomes.extend(post(work))
     except Exception as error:
         errors.append(f"{type(error).__name__}: {error}")
     finally:

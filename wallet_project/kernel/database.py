@@ -108,17 +108,49 @@ def grant_only(table: str, privileges: str) -> RunSQL:
     )
 
 
+def append_only(table: str, why: str) -> RunSQL:
+    """
+    A migration step: rows of `table` are added and read, and nobody changes or removes one, whatever their role.
+
+    Needs `kernel.0003_refuse_change`. ENABLE ALWAYS, because `session_replication_role = replica` skips plain triggers.
+    """
+    role, trigger = application_role(), f"{table}_only_grows"
+    return RunSQL(
+        f"""
+        REVOKE ALL ON TABLE "{table}" FROM {role};
+        GRANT SELECT, INSERT ON TABLE "{table}" TO {role};
+        CREATE TRIGGER "{trigger}" BEFORE UPDATE OR DELETE OR TRUNCATE ON "{table}"
+            FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('{why}');
+        ALTER TABLE "{table}" ENABLE ALWAYS TRIGGER "{trigger}";
+        """,
+        reverse_sql=f"""
+        DROP TRIGGER "{trigger}" ON "{table}";
+        GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "{table}" TO {role};
+        """,
+    )
+
+
 def read_prepared(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """
-    The rows of a read that almost every request makes, planned once for each connection.
+    The rows of a read that almost every request makes, planned once for each connection; while `post` runs, on its own.
 
     The driver's own cursor binds on the server and prepares; Django's merges parameters into the text, so that
     PostgreSQL plans each request's joins anew.
     """
-    connection = connections["default"]
+    with _prepared(statement, parameters) as cursor:
+        return cursor.fetchall()
+
+
+def write_prepared(statement: str, parameters: Mapping[str, Any]) -> int:
+    """The same for a write within a posting. Returns how many rows it touched."""
+    with _prepared(statement, parameters) as cursor:
+        return cursor.rowcount
+
+
+def _prepared(statement: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[tuple[Any, ...]]:
+    connection = connections[POSTING if is_posting() else "default"]
     connection.ensure_connection()
-    with psycopg.Cursor(connection.connection) as cursor:
-        return cursor.execute(statement, parameters, prepare=True).fetchall()
+    return psycopg.Cursor(connection.connection).execute(statement, parameters, prepare=True)
 
 
 def give_back_connection() -> None:

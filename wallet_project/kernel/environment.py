@@ -16,6 +16,9 @@ from urllib.parse import urlsplit
 import dj_database_url
 import environs
 
+from wallet_project.kernel.outgoing import is_sound
+from wallet_project.kernel.rate_limits import PRODUCTION
+
 env = environs.Env()
 
 _GATEWAYS: Final = Path(__file__).resolve().parents[2] / "payments" / "gateways"
@@ -71,6 +74,14 @@ def _web_address(value: str) -> str:
     return value.rstrip("/")
 
 
+@env.parser_for("gateway_address")
+def _gateway_address(value: str) -> str:
+    address = value.rstrip("/")
+    if not is_sound(address):
+        raise environs.EnvError("must be https://HOST… (http:// only for this machine), without login or query")
+    return address
+
+
 @env.parser_for("redis_address")
 def _redis_address(value: str) -> str:
     if urlsplit(value).scheme not in ("redis", "rediss"):
@@ -83,6 +94,18 @@ def _time_zone(value: str) -> str:
     if value not in zoneinfo.available_timezones():
         raise environs.EnvError("must be the name of a time zone, like Asia/Kolkata")
     return value
+
+
+@env.parser_for("rate_limits")
+def _rate_limits(value: str) -> dict[str, tuple[int, int]]:
+    """`money=120/60,register=50/3600`: so many requests in so many seconds."""
+    found: dict[str, tuple[int, int]] = {}
+    for text in filter(None, value.split(",")):
+        match = re.fullmatch(r"\s*([a-z_]+)=([1-9][0-9]{0,8})/([1-9][0-9]{0,5})\s*", text)
+        if match is None or match[1] not in PRODUCTION or match[1] in found:
+            raise environs.EnvError("must be CLASS=REQUESTS/SECONDS, separated by commas, each class once")
+        found[match[1]] = (int(match[2]), int(match[3]))
+    return found
 
 
 @env.parser_for("account_number")
@@ -105,6 +128,11 @@ def gateway_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Those that begin with a gateway's name, as PROVIDER_SECRET_KEY would."""
     prefixes = tuple(f"{name.upper()}_" for name in _gateway_files())
     return {name: value for name, value in environ.items() if name.startswith(prefixes)}
+
+
+def checkouts_of(variables: Mapping[str, str]) -> list[str]:
+    """Where the gateways' own pages are, by variables such as PROVIDER_CHECKOUT_URL."""
+    return [value for name, value in variables.items() if name.endswith("_CHECKOUT_URL")]
 
 
 def _gateway_files() -> set[str]:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import get_template
 from django.views.defaults import server_error
 
+from wallet_project.kernel.body_sizes import most_bytes_for
+from wallet_project.kernel.clients import client, client_of
 from wallet_project.kernel.context import choose_request_id, request_id
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.problems import database_busy, problem_response, unexpected_problem
@@ -24,23 +25,19 @@ _CODES_OF_PAGES: Final = {400: "invalid", 404: "not_found", 405: "method_not_all
 
 
 class RequestContextMiddleware:
-    """First in, last out: request id, size limit, access log, and a problem for an API's 500."""
+    """First in, last out: request id, size limit and access log."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         chosen = choose_request_id(request.headers.get("X-Request-ID"))
-        token = request_id.set(chosen)
+        token, at_other_end = request_id.set(chosen), client.set(client_of(request))
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=chosen)
         started = time.perf_counter()
         try:
-            # Django bounds fields, not files: a page's multipart body would be written to disk whatever its size.
-            too_large = not _is_for_programs(request) and _length_of(request) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-            response = _too_large_page() if too_large else self.get_response(request)
-            if _is_for_programs(request):
-                response = _for_programs(response)
+            response = self.get_response(request)
             _drain(request)
             response["X-Request-ID"] = chosen
             log.info(
@@ -53,6 +50,26 @@ class RequestContextMiddleware:
             return response
         finally:
             request_id.reset(token)
+            client.reset(at_other_end)
+
+    def process_view(self, request: HttpRequest, *_view: object) -> HttpResponse | None:
+        """
+        Django bounds fields, not files: looking for its forgery token, it would read a page's multipart body whatever
+        its size.
+        """
+        too_large = not _is_for_programs(request) and _length_of(request) > most_bytes_for(request.path)
+        return _too_large_page() if too_large else None
+
+
+class ProblemMiddleware:
+    """Problems for an API's crashes, and for what Django answers there with a page. Around whatever answers so."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        return _for_programs(response) if _is_for_programs(request) else response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not _is_for_programs(request):
@@ -80,21 +97,22 @@ def _for_programs(response: HttpResponse) -> HttpResponse:
     """Django's own pages (a host not ours, an unknown path, a wrong method, a crash) as problems; nothing is cached."""
     code = _CODES_OF_PAGES.get(response.status_code)
     if code is not None and not _is_problem(response):
-        allowed = response.headers.get("Allow")
-        response = problem_response(Refusal(code))
-        if allowed is not None:
-            response["Allow"] = allowed
+        page, response = response, problem_response(Refusal(code))
+        for name, value in page.headers.items():
+            # Of the page's own: its type, its length and what it may load.
+            if not name.startswith("Content-"):
+                response.headers.setdefault(name, value)
     response.headers.setdefault("Cache-Control", "no-store")
     return response
 
 
 def drain_if_too_large(request: HttpRequest) -> None:
     """
-    Refuse a body past `DATA_UPLOAD_MAX_MEMORY_SIZE`, after reading it away.
+    Refuse a body past what its path may take, after reading it away.
 
     :raises Refusal: `body_too_large`.
     """
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    limit = most_bytes_for(request.path)
     if _length_of(request) <= limit:
         return
     _drain(request)

@@ -40,10 +40,11 @@ class Money:
             raise ValueError(f"{self.currency} has {decimals} decimals.")
 
     @classmethod
-    def parse(cls, text: object, currency: str = "INR") -> Self:
+    def parse(cls, text: object, currency: str = "INR", *, may_be_zero: bool = False) -> Self:
         """
         Read an amount as the API's contract writes it.
 
+        :param may_be_zero: for what is no movement: a limit of nothing.
         :raises MalformedAmount: anything but a string of that form above zero.
         """
         decimals = decimals_of(currency)
@@ -54,7 +55,7 @@ class Money:
                 f'"{cls(Decimal(500), currency).text}".'
             )
         amount = Decimal(found.group())
-        if amount <= 0:
+        if amount == 0 and not may_be_zero:
             raise MalformedAmount("The amount must be above zero.")
         return cls(amount, currency)
 

@@ -40,12 +40,12 @@ class Problem(serializers.Serializer[None]):
 def problems(*codes: str) -> dict[tuple[int, str], OpenApiResponse]:
     """
     Problem responses for `extend_schema(responses=…)`: one a status, its codes in the description. Any call may be
-    answered `busy`, so it need not be named.
+    answered `too_many_requests` and `busy`, so they need not be named.
 
     :raises KeyError: a code that is not in `CODES`.
     """
     by_status: dict[int, list[str]] = defaultdict(list)
-    for code in dict.fromkeys((*codes, "busy")):
+    for code in dict.fromkeys((*codes, "too_many_requests", "busy")):
         by_status[CODES[code][0]].append(code)
     return {
         (status, MEDIA_TYPE): OpenApiResponse(Problem, description=", ".join(f"`{code}`" for code in found))

@@ -29,15 +29,27 @@ def seal(text: str, *, purpose: str) -> bytes:
 
     :param purpose: which column this is for; the same when it is opened.
     """
-    return _keys(tuple(settings.DATA_KEYS), purpose).encrypt(text.encode())
+    return seal_bytes(text.encode(), purpose=purpose)
+
+
+def seal_bytes(content: bytes, *, purpose: str) -> bytes:
+    """`seal`, for what is no text: an image. It grows by a third."""
+    return _keys(tuple(settings.DATA_KEYS), purpose).encrypt(content)
 
 
 def unseal(sealed: bytes | memoryview, *, purpose: str) -> str:
     """
     :raises Unreadable:
     """
+    return unseal_bytes(sealed, purpose=purpose).decode()
+
+
+def unseal_bytes(sealed: bytes | memoryview, *, purpose: str) -> bytes:
+    """
+    :raises Unreadable:
+    """
     try:
-        return _keys(tuple(settings.DATA_KEYS), purpose).decrypt(bytes(sealed)).decode()
+        return _keys(tuple(settings.DATA_KEYS), purpose).decrypt(bytes(sealed))
     except InvalidToken as error:
         # From here on nobody sees the value, not even in a traceback.
         raise Unreadable(f"No data key opens this {purpose}.") from error
@@ -53,7 +65,7 @@ def reseal(sealed: bytes | memoryview, *, purpose: str) -> bytes | None:
     try:
         first.decrypt(bytes(sealed))
     except InvalidToken:
-        return seal(unseal(sealed, purpose=purpose), purpose=purpose)
+        return seal_bytes(unseal_bytes(sealed, purpose=purpose), purpose=purpose)
     return None
 
 

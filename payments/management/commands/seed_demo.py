@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.actors import system_actor
 from accounts.addresses import email_address
+from accounts.consents import agree_by_registration
 from accounts.models import User
 from accounts.queries import owner_of
 from accounts.registration import enrol_verified
@@ -73,6 +74,7 @@ def _enrol(person: Person) -> User:
         if user is not None:
             return user
         user = enrol_verified(full_name=person.name, password=PASSWORD, email=address, now=timezone.now())
+        agree_by_registration(user=user)
         open_wallet(user=user)
         if person.handle:
             open_merchant(user=user, handle=person.handle, display_name="Meera Books")

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils.crypto import salted_hmac
 
@@ -34,7 +34,8 @@ class UserManager(BaseUserManager["User"]):
         )
 
 
-class User(AbstractBaseUser, PermissionsMixin):
+# django-otp's devices have no types, so their managers have none either.
+class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-missing]
     """
     A person. At least one of `email` and `phone`; an address is unique once somebody verified it, so that
     whoever registers another's address first gains nothing by it.
@@ -43,6 +44,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Status(models.TextChoices):
         ACTIVE = "ACTIVE"
         BLOCKED = "BLOCKED"
+        CLOSED = "CLOSED", "closed by themselves, and erased but for what the ledger must keep"
 
     class KycLevel(models.TextChoices):
         MINIMUM = "MINIMUM"
@@ -60,6 +62,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     phone_verified_at = models.DateTimeField(null=True, blank=True)
     kyc_level = models.CharField(max_length=7, choices=KycLevel, default=KycLevel.MINIMUM)
     token_version = models.PositiveIntegerField(default=0)
+    # Beside the factors themselves, so that whoever is read for a request is known to have one.
+    second_factor = models.BooleanField(default=False)
+    second_factor_since = models.DateTimeField(
+        null=True, blank=True, help_text="Since when without a break; unknown of those before it was kept."
+    )
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -76,7 +83,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         permissions = [("block_user", "Can block and unblock people")]
         constraints = [
             models.CheckConstraint(
-                condition=Q(email__isnull=False) | Q(phone__isnull=False), name="user_has_an_address"
+                condition=Q(email__isnull=False) | Q(phone__isnull=False) | Q(status="CLOSED"),
+                name="user_has_an_address",
             ),
             models.CheckConstraint(
                 condition=Q(email_verified_at__isnull=True) | Q(email__isnull=False), name="user_verified_email_exists"
@@ -108,13 +116,14 @@ class User(AbstractBaseUser, PermissionsMixin):
         return public_id(self.PREFIX, self.uuid)
 
     @property
-    def is_verified(self) -> bool:
+    def has_verified_address(self) -> bool:
+        """Not `is_verified`: that is django-otp's word for whoever has shown a second factor in this session."""
         return self.email_verified_at is not None or self.phone_verified_at is not None
 
     @property
     def is_active(self) -> bool:  # type: ignore[override]  # Django's stub has a class attribute
         """Django's word for "may sign in": verified and not blocked."""
-        return self.status == self.Status.ACTIVE and self.is_verified
+        return self.status == self.Status.ACTIVE and self.has_verified_address
 
     def get_session_auth_hash(self) -> str:
         """Page sessions die with `token_version` as tokens do, not with the password alone."""
@@ -156,142 +165,3 @@ class Actor(models.Model):
 
     def __str__(self) -> str:
         return self.name or str(self.user)
-
-
-class Verification(models.Model):
-    """
-    A message that must go out about a claim to an address: a code, or a word to the owner of an address
-    that somebody else tried to register.
-
-    The row is the promise; the queue is only a wake-up. While `sent_at` is null a sweep sends it. A code is
-    made when it is sent, so that no code in clear ever rests in the database or in a queue.
-    """
-
-    class Purpose(models.TextChoices):
-        CODE = "CODE"
-        TAKEN = "TAKEN"
-
-    user = models.ForeignKey(User, models.CASCADE, related_name="verifications")
-    purpose = models.CharField(max_length=5, choices=Purpose, default=Purpose.CODE)
-    channel = models.CharField(max_length=5, choices=Channel)
-    address = models.CharField(max_length=254)
-    requested_at = models.DateTimeField()
-    sent_at = models.DateTimeField(null=True)
-    attempts = models.PositiveSmallIntegerField(default=0, help_text="How often a sender took it up.")
-
-    class Meta:
-        default_permissions = ()
-        indexes = [
-            models.Index(fields=["address", "requested_at"], name="verification_address"),
-            models.Index(fields=["requested_at"], condition=Q(sent_at__isnull=True), name="verification_unsent"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.purpose} by {self.channel} for {self.user_id}"
-
-
-class VerificationCode(models.Model):
-    """
-    One code that was sent. `digest` is HMAC-SHA256 under CODE_PEPPER: six digits have no other hiding place.
-
-    Delivery is asynchronous, so an earlier code stays good until it expires; all of them die on success.
-    """
-
-    verification = models.ForeignKey(Verification, models.CASCADE, related_name="codes")
-    digest = models.BinaryField(max_length=32)
-    failures = models.PositiveSmallIntegerField(default=0)
-    expires_at = models.DateTimeField()
-
-    class Meta:
-        default_permissions = ()
-
-    def __str__(self) -> str:
-        return f"code {self.pk} of {self.verification_id}"
-
-
-class AddressTries(models.Model):
-    """A counter in a window of time, one for each thing counted; committed apart from what it guards."""
-
-    class Kind(models.TextChoices):
-        CODE = "CODE", "codes tried at an address"
-        SENT = "SENT", "messages sent to an address"
-
-    kind = models.CharField(max_length=4, choices=Kind)
-    address = models.CharField(max_length=254)
-    count = models.PositiveIntegerField(default=0)
-    window_started_at = models.DateTimeField()
-
-    class Meta:
-        default_permissions = ()
-        constraints = [models.UniqueConstraint(fields=["kind", "address"], name="tries_one_counter")]
-        indexes = [models.Index(fields=["window_started_at"], name="tries_window")]
-
-    def __str__(self) -> str:
-        return f"{self.count} {self.kind}"
-
-
-class Session(models.Model):
-    """
-    One device signed in: the family of refresh tokens that began with one sign-in.
-
-    `refresh_id` names the one refresh token that may still be spent. Spending it is one conditional UPDATE
-    of this row; whoever comes second has a stolen or a copied token, and the session ends.
-    """
-
-    PREFIX: Final = "ses"
-
-    uuid = models.UUIDField(default=new_uuid, unique=True, editable=False)
-    user = models.ForeignKey(User, models.PROTECT, related_name="sessions")
-    refresh_id = models.UUIDField()
-    created_at = models.DateTimeField()
-    last_used_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
-    revoked_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        default_permissions = ()
-        constraints = [
-            models.CheckConstraint(condition=Q(expires_at__gt=F("created_at")), name="session_expires_later"),
-        ]
-        indexes = [models.Index(fields=["expires_at"], name="session_expiry")]
-
-    def __str__(self) -> str:
-        return self.public_id
-
-    @property
-    def public_id(self) -> str:
-        return public_id(self.PREFIX, self.uuid)
-
-
-class StatusChange(models.Model):
-    """Who blocked or unblocked whom, and why. Append-only: the application may insert and read."""
-
-    user = models.ForeignKey(User, models.PROTECT, related_name="status_changes")
-    by = models.ForeignKey(User, models.PROTECT, related_name="status_changes_made")
-    status = models.CharField(max_length=7, choices=User.Status, help_text="The status from then on.")
-    reason = models.CharField(max_length=500)
-    created_at = models.DateTimeField()
-
-    class Meta:
-        default_permissions = ("view",)
-        constraints = [models.CheckConstraint(condition=~Q(reason=""), name="status_change_has_a_reason")]
-
-    def __str__(self) -> str:
-        return f"{self.user_id} {self.status}"
-
-
-class InboxMessage(models.Model):
-    """A message of the local demo, where `inbox:` stands in for the mail server and the SMS provider."""
-
-    channel = models.CharField(max_length=5, choices=[("email", "email"), ("sms", "sms")])
-    to = models.CharField(max_length=254)
-    subject = models.CharField(max_length=200, blank=True)
-    text = models.TextField()
-    sent_at = models.DateTimeField()
-
-    class Meta:
-        default_permissions = ()
-        indexes = [models.Index(fields=["-sent_at", "-id"], name="inbox_newest")]
-
-    def __str__(self) -> str:
-        return f"{self.channel} to {self.to}"

@@ -11,9 +11,10 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
-from accounts.blocking import block, may_change_status, unblock
+from accounts.blocking import block, can_change_status, may_change_status, unblock
 from accounts.forms import ReasonForm
 from accounts.models import StatusChange, User
+from accounts.tasks import wake_sender
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id
 from wallet_project.kernel.read_only_admin import ReadOnlyAdmin
@@ -43,7 +44,7 @@ class StatusChanges(admin.TabularInline):  # type: ignore[type-arg]  # generic i
 
 @admin.register(User)
 class PersonAdmin(ReadOnlyAdmin):
-    list_display = ("public_id", "full_name", "email", "phone", "status", "is_verified", "created_at")
+    list_display = ("public_id", "full_name", "email", "phone", "status", "has_verified_address", "created_at")
     list_filter = ("status", "is_staff")
     ordering = ("-pk",)
     search_fields = ("full_name",)
@@ -70,8 +71,8 @@ class PersonAdmin(ReadOnlyAdmin):
         return user.public_id
 
     @admin.display(description="verified", boolean=True)
-    def is_verified(self, user: User) -> bool:
-        return user.is_verified
+    def has_verified_address(self, user: User) -> bool:
+        return user.has_verified_address
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
@@ -94,9 +95,13 @@ class PersonAdmin(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        user = self.get_object(request, object_id)
-        offered = user is not None and user.is_verified and may_change_status(user=user, by=cast(User, request.user))
-        context = {**(extra_context or {}), "may_change_status": offered}
+        user, by = self.get_object(request, object_id), cast(User, request.user)
+        offered = user is not None and can_change_status(user=user) and may_change_status(user=user, by=by)
+        context = {
+            **(extra_context or {}),
+            "may_change_status": offered,
+            "may_see_log": by.has_perm("accounts.view_securityevent"),
+        }
         return super().change_view(request, object_id, form_url, context)
 
     def change_status(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -104,21 +109,25 @@ class PersonAdmin(ReadOnlyAdmin):
         user = User.objects.filter(pk=pk).first()
         if user is None:
             raise Http404
-        by = cast(User, request.user)
-        if not may_change_status(user=user, by=by):
+        if not self.has_view_permission(request):
             raise PermissionDenied
+        by = cast(User, request.user)
         # What the page offered, not what the row says now: two people of support may stand at one page.
         act = request.POST.get("act") or ("unblock" if user.status == User.Status.BLOCKED else "block")
         deed = {"block": block, "unblock": unblock}.get(act)
         form = ReasonForm(request.POST or None)
         if deed is not None and form.is_valid():
+            reason = form.cleaned_data["reason"]
             try:
-                deed(user=user, by=by, reason=form.cleaned_data["reason"], now=timezone.now())
+                wake_sender(deed(user=user, by=by, reason=reason, now=timezone.now()))
             except Refusal as refusal:
                 form.add_error(None, refusal.detail)
             else:
-                self.log_change(request, user, f"{act}: {form.cleaned_data['reason']}")
+                self.log_change(request, user, f"{act}: {reason}")
                 messages.success(request, f"{user.full_name}: {act}ed.")
                 return HttpResponseRedirect(reverse("admin:accounts_user_change", args=[pk]))
+        # After the deed, which keeps a record of whoever tried.
+        if not may_change_status(user=user, by=by):
+            raise PermissionDenied
         context = {**self.admin_site.each_context(request), "opts": self.opts, "person": user, "act": act, "form": form}
         return TemplateResponse(request, "admin/accounts/user/change_status.html", context)

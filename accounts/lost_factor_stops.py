@@ -1,0 +1,105 @@
+"""
+What stops the taking away of a second factor that somebody says is lost.
+
+Showing it does: whoever signs in with it has it. And so does a link in every message that told of it, without signing
+in, for whoever asked may have changed the password first. A password alone stops nothing, or a thief who knows it
+could keep the person out for ever.
+
+A link's token is made from the request's id under CODE_PEPPER when the message is sent, so that it rests nowhere.
+"""
+
+import hmac
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts import audit, notices
+from accounts.models import LostFactor, User
+from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.ids import parse_public_id
+
+KIND: Final = "factor.lost_stopped"
+# At the root of the pages.
+PAGE: Final = "lost-factor/stop"
+PARAMETER: Final = "token"
+OPEN: Final = (LostFactor.Status.ASKED, LostFactor.Status.SEEN, LostFactor.Status.WAITING)
+# Letters only, so that nothing in a message looks like a code: one for each hexadecimal digit.
+_LETTERS: Final = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
+_DIGITS: Final = str.maketrans("abcdefghijklmnop", "0123456789abcdef")
+_ID_LENGTH: Final = 32
+_MAC_BYTES: Final = 20
+
+
+def link_of(lost: str) -> str:
+    """
+    Where it can be stopped.
+
+    :param lost: the request's public id.
+    """
+    uuid = parse_public_id(LostFactor.PREFIX, lost)
+    if uuid is None:
+        raise ValueError("That is no lost factor.")
+    return f"{settings.PUBLIC_URL}/{PAGE}?{PARAMETER}={token_of(uuid)}"
+
+
+def token_of(lost: UUID) -> str:
+    """The id and what only we can make of it."""
+    return (lost.hex + _mac(lost)).translate(_LETTERS)
+
+
+def stop(*, token: str, now: datetime) -> list[int]:
+    """
+    The second factor stays.
+
+    :returns: ids of the messages that now wait.
+    :raises Refusal: `code_invalid`: nobody's token, or there is nothing to stop any more.
+    """
+    lost = lost_of(token=token)
+    with transaction.atomic():
+        if not _end(lost, now):
+            raise _over()
+        audit.record(KIND, now=now, subject=lost.user, object=lost.public_id, by="link")
+        return notices.notify(user=lost.user, kind="lost_factor_stopped", now=now)
+
+
+def lost_of(*, token: str) -> LostFactor:
+    """
+    What this token would stop.
+
+    :raises Refusal: `code_invalid`.
+    """
+    named, mac = token[:_ID_LENGTH].translate(_DIGITS), token[_ID_LENGTH:].translate(_DIGITS)
+    try:
+        uuid = UUID(hex=named)
+    except ValueError:
+        raise _over() from None
+    if not hmac.compare_digest(mac.encode(errors="replace"), _mac(uuid).encode()):
+        raise _over()
+    found = LostFactor.objects.select_related("user").filter(uuid=uuid, status__in=OPEN).first()
+    if found is None:
+        raise _over()
+    return found
+
+
+def stop_by_showing(*, user: User, now: datetime) -> None:
+    """This person showed their second factor, so it is not lost."""
+    lost = LostFactor.objects.filter(user=user, status__in=OPEN).first()
+    if lost is not None and _end(lost, now):
+        audit.record(KIND, now=now, actor=user, subject=user, object=lost.public_id, by="factor")
+
+
+def _end(lost: LostFactor, now: datetime) -> bool:
+    """One conditional UPDATE: of this and the taking away only one happens."""
+    stopped = LostFactor.objects.filter(pk=lost.pk, status__in=OPEN)
+    return stopped.update(status=LostFactor.Status.STOPPED, ended_at=now) == 1
+
+
+def _mac(lost: UUID) -> str:
+    return hmac.digest(settings.CODE_PEPPER, b"lost factor stop " + lost.bytes, "sha256")[:_MAC_BYTES].hex()
+
+
+def _over() -> Refusal:
+    return Refusal("code_invalid", "There is nothing to stop any more. If this was not you, write to support.")

@@ -1,0 +1,51 @@
+"""A word to people about what happened to their account: to every address that they verified."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts import senders
+from accounts.addresses import Address
+from accounts.messages import NOTICES
+from accounts.models import Channel, User, Verification
+from accounts.verification import request_message
+
+
+def notify(*, user: User, kind: str, now: datetime, **details: str) -> list[int]:
+    """
+    Note that this person must be told, in the caller's transaction or else in one of its own.
+
+    :param kind: one of `accounts.messages.NOTICES`.
+    :param details: what the text names: `device`, `address`, `change`, `decision`, `reason` … (`accounts.messages`).
+        Never a code or a secret.
+    :returns: ids of the messages that now wait; the door wakes the sender.
+    """
+    return notify_addresses(user=user, addresses=verified_addresses(user), kind=kind, now=now, **details)
+
+
+def notify_addresses(*, user: User, addresses: list[Address], kind: str, now: datetime, **details: str) -> list[int]:
+    """As `notify`, to addresses that the caller names: one that was theirs until now is told as well."""
+    if kind not in NOTICES:
+        raise ValueError(f"There is no text for {kind!r}.")
+    messages: list[int] = []
+    with transaction.atomic():
+        for address in addresses:
+            if senders.can_reach(address.channel):
+                messages += request_message(
+                    user=user,
+                    address=address,
+                    purpose=Verification.Purpose.NOTICE,
+                    details={"kind": kind, **details},
+                    now=now,
+                )
+    return messages
+
+
+def verified_addresses(user: User) -> list[Address]:
+    """E-mail first."""
+    found = []
+    if user.email is not None and user.email_verified_at is not None:
+        found.append(Address(Channel.EMAIL, user.email))
+    if user.phone is not None and user.phone_verified_at is not None:
+        found.append(Address(Channel.PHONE, user.phone))
+    return found
