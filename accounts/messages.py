@@ -184,9 +184,9 @@ def step_up_message(*, details: Mapping[str, str], code: str) -> Message:
     return Message(
         subject="Your code for a payment",
         text=(
-            f"You are about to pay {plain(details.get('amount', ''))} to {payee}. To agree, use the code {code} within "
-            f"{_MINUTES} minutes. Never tell anybody this code: whoever asks for it wants your money. If you are not "
-            "paying this, change your password at once."
+            f"To pay {plain(details.get('amount', ''))} to {payee}, use the code {code} within {_MINUTES} minutes. "
+            "Never tell anybody this code: whoever asks for it wants your money. If you are not paying this, change "
+            "your password at once."
         ),
     )
 

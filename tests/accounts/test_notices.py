@@ -104,7 +104,7 @@ def test_a_payments_code_names_payee_and_amount_and_is_good_for_its_own_message_
     assert code_matches(verification_id=ids[1], code=code, now=now)
     assert not code_matches(verification_id=ids[1], code=wrong(code), now=now)
     assert not code_matches(verification_id=ids[0], code=code, now=now)
-    assert "to a payee." in step_up_message(details={"payee": "<>", "amount": "₹1.00"}, code="000000").text
+    assert "to a payee, use" in step_up_message(details={"payee": "<>", "amount": "₹1.00"}, code="000000").text
 
 
 def test_a_payments_code_proves_no_address() -> None:
