@@ -20,7 +20,7 @@ from django.utils import timezone
 from accounts import address_undo, audit, notices, second_factor, senders, sessions, tries
 from accounts.addresses import Address
 from accounts.factor_changes import FRESH, require_again
-from accounts.models import AddressChange, AddressTries, Channel, User, Verification, VerificationCode
+from accounts.models import AddressChange, AddressTries, Channel, OutgoingMessage, User, VerificationCode
 from accounts.own_password import check_own_password
 from accounts.queries import owner_of
 from accounts.verification import CODE_LIFETIME, claiming, code_matches, drop_claim, has_verified, request_message
@@ -246,7 +246,7 @@ def _begin(user: User, channel: Channel, new: Address | None, proven_at: datetim
 def _ask_new_address(change: AddressChange, new: Address, now: datetime) -> list[int]:
     """Past their limits messages are dropped without a word, as everywhere: who owns an address is not told."""
     owner = owner_of(new)
-    purpose = Verification.Purpose.ADDRESS if owner is None else Verification.Purpose.TAKEN
+    purpose = OutgoingMessage.Purpose.ADDRESS if owner is None else OutgoingMessage.Purpose.TAKEN
     messages = request_message(user=owner or change.user, address=new, purpose=purpose, now=now)
     if owner is None and messages:
         change.message_id = messages[0]
@@ -256,7 +256,7 @@ def _ask_new_address(change: AddressChange, new: Address, now: datetime) -> list
 def _ask_own_address(change: AddressChange, own: Address, now: datetime) -> list[int]:
     details = {"change": words_of(change)}
     messages = request_message(
-        user=change.user, address=own, purpose=Verification.Purpose.ADDRESS, details=details, now=now
+        user=change.user, address=own, purpose=OutgoingMessage.Purpose.ADDRESS, details=details, now=now
     )
     if not messages:
         raise Refusal(

@@ -20,7 +20,7 @@ from django.db import IntegrityError, transaction
 
 from accounts import audit, notices
 from accounts.addresses import Address
-from accounts.models import AddressChange, Channel, User, Verification, VerificationCode
+from accounts.models import AddressChange, Channel, OutgoingMessage, User, VerificationCode
 from accounts.password_change import end_every_sign_in
 from accounts.password_reset import forget_asking
 from accounts.queries import owner_of
@@ -145,5 +145,5 @@ def _save(user: User) -> None:
 def _forget_codes(user: User) -> None:
     """Those that went to the address which is theirs no more, and those not sent yet."""
     VerificationCode.objects.filter(verification__user=user).delete()
-    waiting = Verification.objects.filter(user=user, sent_at=None)
-    waiting.exclude(purpose__in=[Verification.Purpose.NOTICE, Verification.Purpose.TAKEN]).delete()
+    waiting = OutgoingMessage.objects.filter(user=user, sent_at=None)
+    waiting.exclude(purpose__in=[OutgoingMessage.Purpose.NOTICE, OutgoingMessage.Purpose.TAKEN]).delete()

@@ -16,13 +16,13 @@ from accounts.models import (
     KnownDevice,
     KycSubmission,
     LostFactor,
+    OutgoingMessage,
     Passkey,
     RecoveryDevice,
     Session,
     StatusChange,
     TotpDevice,
     User,
-    Verification,
 )
 from wallet_project.kernel.database import require_transaction
 
@@ -43,7 +43,7 @@ def erase_person(*, user: User, keep: list[int], now: datetime) -> None:
     _forget_factors_and_devices(user, now)
     # Each names an address that is theirs no more, and one of them could bring it back.
     AddressChange.objects.filter(user=user).delete()
-    Verification.objects.filter(user=user).exclude(pk__in=keep).delete()
+    OutgoingMessage.objects.filter(user=user).exclude(pk__in=keep).delete()
     LostFactor.objects.filter(user=user, ended_at=None).update(status=LostFactor.Status.STOPPED, ended_at=now)
     LostFactor.objects.filter(user=user).update(statement="")
     erase_submissions(user=user, now=now)

@@ -7,7 +7,7 @@ from django.db import transaction
 from accounts import senders
 from accounts.addresses import Address
 from accounts.messages import NOTICES
-from accounts.models import Channel, User, Verification
+from accounts.models import Channel, OutgoingMessage, User
 from accounts.verification import request_message
 
 
@@ -34,7 +34,7 @@ def notify_addresses(*, user: User, addresses: list[Address], kind: str, now: da
                 messages += request_message(
                     user=user,
                     address=address,
-                    purpose=Verification.Purpose.NOTICE,
+                    purpose=OutgoingMessage.Purpose.NOTICE,
                     details={"kind": kind, **details},
                     now=now,
                 )

@@ -6,7 +6,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
 from accounts import audit, notices
-from accounts.models import Session, User, Verification
+from accounts.models import OutgoingMessage, Session, User
 from accounts.own_password import check_own_password
 from accounts.passwords import check_password_is_fit
 from wallet_project.kernel.database import require_transaction
@@ -44,7 +44,7 @@ def replace_password(*, user: User, hashed: str, kind: str, now: datetime, **det
     user.password = hashed
     user.save(update_fields=["password"])
     end_every_sign_in(user=user, now=now)
-    user.verifications.filter(purpose=Verification.Purpose.RESET).delete()
+    user.verifications.filter(purpose=OutgoingMessage.Purpose.RESET).delete()
     audit.record(kind, now=now, actor=user, subject=user)
     return notices.notify(user=user, kind="password_changed", now=now, **details)
 

@@ -19,7 +19,7 @@ from django.db import transaction
 
 from accounts import audit, known_devices, notices, reset_links, senders, sign_in_limits, tries
 from accounts.addresses import LONGEST, Address
-from accounts.models import AddressTries, User, Verification, VerificationCode
+from accounts.models import AddressTries, OutgoingMessage, User, VerificationCode
 from accounts.password_change import replace_password
 from accounts.passwords import check_password_is_fit
 from accounts.queries import owner_of
@@ -54,7 +54,9 @@ def ask_for_reset(*, address: Address, device_tokens: Sequence[str] = (), now: d
         owner = None
     device = known_devices.device_of(user=owner, tokens=device_tokens, now=now)
     with transaction.atomic():
-        return request_message(user=owner, address=address, purpose=Verification.Purpose.RESET, device=device, now=now)
+        return request_message(
+            user=owner, address=address, purpose=OutgoingMessage.Purpose.RESET, device=device, now=now
+        )
 
 
 def reset_password(
@@ -70,7 +72,7 @@ def reset_password(
     # Against nobody first: what it says is the same for every address, and no try is spent on it.
     check_password_is_fit(password=new_password, user=User(), field="new_password")
     device = known_devices.device_of(user=owner_of(address), tokens=device_tokens, now=now)
-    attempt = spend_try(address=address, purpose=Verification.Purpose.RESET, device=device, now=now)
+    attempt = spend_try(address=address, purpose=OutgoingMessage.Purpose.RESET, device=device, now=now)
     check_password_is_fit(password=new_password, user=_message_of(attempt, code, now).user, field="new_password")
     hashed = make_password(new_password)  # outside of any transaction: it takes its time
     with transaction.atomic():
@@ -111,7 +113,11 @@ def _replace(user: User, hashed: str, device_tokens: Sequence[str], now: datetim
     """The person is locked."""
     resets = VerificationCode.objects.filter(verification__user=user)
     # In one order, as whoever counts a try takes them; they are deleted with their messages.
-    list(resets.filter(verification__purpose=Verification.Purpose.RESET).order_by("pk").select_for_update(of=("self",)))
+    list(
+        resets.filter(verification__purpose=OutgoingMessage.Purpose.RESET)
+        .order_by("pk")
+        .select_for_update(of=("self",))
+    )
     at_other_end = client.get()
     seen = known_devices.remember(user=user, tokens=device_tokens, client=at_other_end, now=now)
     if seen.is_new and not seen.is_first:
@@ -132,7 +138,7 @@ def forget_asking(*, user: User) -> None:
             tries.forget(kind=AddressTries.Kind.SENT, address=counter)
 
 
-def _message_of(attempt: Attempt, code: str, now: datetime) -> Verification:
+def _message_of(attempt: Attempt, code: str, now: datetime) -> OutgoingMessage:
     message = matching(attempt=attempt, code=code, now=now)
     if message is None:
         raise Refusal("code_invalid")

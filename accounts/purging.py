@@ -9,7 +9,7 @@ from django.db import transaction
 from accounts.erasing import erase_what_was_kept
 from accounts.kyc_images import sweep_unnamed
 from accounts.kyc_records import erase_refused
-from accounts.models import AddressChange, AddressTries, InboxMessage, Session, User, Verification
+from accounts.models import AddressChange, AddressTries, InboxMessage, OutgoingMessage, Session, User
 
 CLAIM_LIFETIME: Final = timedelta(days=7)
 COUNTER_LIFETIME: Final = timedelta(days=1)
@@ -28,7 +28,7 @@ def purge(*, now: datetime) -> None:
     Session.objects.filter(expires_at__lt=now - SESSION_LIFETIME).delete()
     AddressChange.objects.filter(requested_at__lt=now - CHANGE_LIFETIME).delete()
     SessionStore.clear_expired()  # of pages and admin
-    Verification.objects.filter(requested_at__lt=now - MESSAGE_LIFETIME).delete()
+    OutgoingMessage.objects.filter(requested_at__lt=now - MESSAGE_LIFETIME).delete()
     erase_what_was_kept(now=now)
     erase_refused(now=now)
     sweep_unnamed(now=now)

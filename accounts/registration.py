@@ -14,7 +14,7 @@ from django.db import transaction
 from accounts import senders
 from accounts.actors import actor_of
 from accounts.addresses import Address
-from accounts.models import Channel, User, Verification
+from accounts.models import Channel, OutgoingMessage, User
 from accounts.names import clean_full_name
 from accounts.passwords import check_password_is_fit
 from accounts.queries import owner_of
@@ -78,9 +78,9 @@ def _claim(user: User, addresses: list[Address], now: datetime) -> list[int]:
     messages = []
     for address, owner in owners.items():
         if owner is not None:
-            messages += request_message(user=owner, address=address, purpose=Verification.Purpose.TAKEN, now=now)
+            messages += request_message(user=owner, address=address, purpose=OutgoingMessage.Purpose.TAKEN, now=now)
         elif address == addresses[0]:
-            messages += request_message(user=user, address=address, purpose=Verification.Purpose.CODE, now=now)
+            messages += request_message(user=user, address=address, purpose=OutgoingMessage.Purpose.CODE, now=now)
     return messages
 
 

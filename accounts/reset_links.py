@@ -16,7 +16,7 @@ from typing import Final
 from django.conf import settings
 
 from accounts.addresses import Address
-from accounts.models import Channel, User, Verification
+from accounts.models import Channel, OutgoingMessage, User
 from accounts.queries import owner_of
 from accounts.verification import CODE_LIFETIME, RESETS_OF_AN_ADDRESS
 from wallet_project.kernel.errors import Refusal
@@ -34,12 +34,12 @@ _MAC_BYTES: Final = 20
 _WORD: Final = "This link is no longer good. Ask for another."
 
 
-def link_of(*, message: Verification) -> str:
+def link_of(*, message: OutgoingMessage) -> str:
     """Where whoever got this message sets a new password."""
     return f"{settings.PUBLIC_URL}/{PAGE}?{PARAMETER}={_token_of(message)}"
 
 
-def message_of(*, token: str, now: datetime) -> Verification:
+def message_of(*, token: str, now: datetime) -> OutgoingMessage:
     """
     The message whose link this is, with its person.
 
@@ -59,17 +59,17 @@ def message_of(*, token: str, now: datetime) -> Verification:
     return message
 
 
-def _named(token: str) -> Verification | None:
+def _named(token: str) -> OutgoingMessage | None:
     if len(token) != _ID_LENGTH + 2 * _MAC_BYTES or not set(token) <= set("abcdefghijklmnop"):
         return None
     named = int(token[:_ID_LENGTH].translate(_DIGITS), 16)
     if named >= 2**63:
         return None
-    resets = Verification.objects.filter(purpose=Verification.Purpose.RESET)
+    resets = OutgoingMessage.objects.filter(purpose=OutgoingMessage.Purpose.RESET)
     return resets.select_related("user").filter(pk=named).first()
 
 
-def _token_of(message: Verification) -> str:
+def _token_of(message: OutgoingMessage) -> str:
     """The id and what only we can make of it. With its time: a database restored anew gives ids a second time."""
     made_of = f"password reset {message.pk} {message.user.uuid} {message.requested_at.timestamp()}".encode()
     mac = hmac.digest(settings.CODE_PEPPER, made_of, "sha256")[:_MAC_BYTES]

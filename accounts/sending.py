@@ -1,4 +1,4 @@
-"""Sends the messages that wait in Verification: once each if all goes well, again if it is not known."""
+"""Sends the messages that wait in OutgoingMessage: once each if all goes well, again if it is not known."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -19,7 +19,7 @@ from accounts.messages import (
     step_up_message,
     taken_message,
 )
-from accounts.models import Channel, LostFactor, Verification
+from accounts.models import Channel, LostFactor, OutgoingMessage
 from accounts.verification import claiming, new_code
 
 log = structlog.get_logger("accounts.sending")
@@ -39,7 +39,7 @@ def send_message(*, verification_id: int, now: datetime) -> bool:
         (then the sweep tries again).
     """
     with transaction.atomic():
-        waiting = Verification.objects.select_for_update(of=("self",), no_key=True).select_related("user")
+        waiting = OutgoingMessage.objects.select_for_update(of=("self",), no_key=True).select_related("user")
         row = waiting.filter(pk=verification_id, sent_at=None, attempts__lt=MOST_ATTEMPTS).first()
         if row is None:
             return False
@@ -53,14 +53,14 @@ def send_message(*, verification_id: int, now: datetime) -> bool:
     except senders.NotSent as error:
         log.warning("accounts.message_not_sent", verification=verification_id, reason=str(error))
         return False
-    Verification.objects.filter(pk=verification_id).update(sent_at=now)
+    OutgoingMessage.objects.filter(pk=verification_id).update(sent_at=now)
     log.info("accounts.message_sent", verification=verification_id, purpose=row.purpose, channel=row.channel)
     return True
 
 
 def unsent(*, now: datetime) -> list[int]:
     """Messages whose wake-up was lost or whose provider failed, oldest first: 15 s old, then 30, 60, 120."""
-    rows = Verification.objects.filter(
+    rows = OutgoingMessage.objects.filter(
         sent_at=None,
         attempts__lt=MOST_ATTEMPTS,
         requested_at__lte=now - FIRST_WAIT,
@@ -74,27 +74,27 @@ def unsent(*, now: datetime) -> list[int]:
     return due[:MOST_IN_ONE_SWEEP]
 
 
-def _compose(row: Verification, now: datetime) -> senders.Message:
-    match Verification.Purpose(row.purpose):
-        case Verification.Purpose.TAKEN:
+def _compose(row: OutgoingMessage, now: datetime) -> senders.Message:
+    match OutgoingMessage.Purpose(row.purpose):
+        case OutgoingMessage.Purpose.TAKEN:
             return taken_message()
-        case Verification.Purpose.NOTICE:
+        case OutgoingMessage.Purpose.NOTICE:
             return notice_message(details=row.details, undo_link=_undo_link(row.details.get("undo", "")))
-        case Verification.Purpose.CODE:
+        case OutgoingMessage.Purpose.CODE:
             code = new_code(message=row, now=now)
             return code_message(full_name=row.user.full_name, code=code, registered=_registered(row))
-        case Verification.Purpose.RESET:
+        case OutgoingMessage.Purpose.RESET:
             link = reset_links.link_of(message=row)
             return reset_message(full_name=row.user.full_name, code=new_code(message=row, now=now), link=link)
-        case Verification.Purpose.ADDRESS if "change" in row.details:
+        case OutgoingMessage.Purpose.ADDRESS if "change" in row.details:
             return own_address_message(details=row.details, code=new_code(message=row, now=now))
-        case Verification.Purpose.ADDRESS:
+        case OutgoingMessage.Purpose.ADDRESS:
             return address_message(full_name=row.user.full_name, code=new_code(message=row, now=now))
-        case Verification.Purpose.STEP_UP:
+        case OutgoingMessage.Purpose.STEP_UP:
             return step_up_message(details=row.details, code=new_code(message=row, now=now))
 
 
-def _registered(row: Verification) -> str:
+def _registered(row: OutgoingMessage) -> str:
     """When, where it is not the only registration of that address."""
     others = claiming(address=Address(Channel(row.channel), row.address)).exclude(pk=row.user_id)
     return f"{timezone.localtime(row.user.created_at):%d %b, %H:%M}" if others.exists() else ""

@@ -22,7 +22,7 @@ from django.db.models import F, QuerySet
 from accounts import senders, tries
 from accounts.actors import actor_of
 from accounts.addresses import LONGEST, Address
-from accounts.models import AddressTries, Channel, KnownDevice, User, Verification, VerificationCode
+from accounts.models import AddressTries, Channel, KnownDevice, OutgoingMessage, User, VerificationCode
 from wallet_project.kernel.clients import client, network_of
 from wallet_project.kernel.database import require_transaction
 from wallet_project.kernel.errors import Refusal
@@ -68,7 +68,7 @@ def request_message(
     *,
     user: User | None,
     address: Address,
-    purpose: Verification.Purpose,
+    purpose: OutgoingMessage.Purpose,
     now: datetime,
     details: Mapping[str, str] | None = None,
     device: KnownDevice | None = None,
@@ -81,7 +81,7 @@ def request_message(
         tell who is registered.
     :param details: what its text names (`accounts.messages`); never a code or a secret.
     :param device: of theirs, that asks for a new password: it is counted by itself.
-    :returns: the new Verification's pk (`NOBODYS` for nobody), or nothing.
+    :returns: the new OutgoingMessage's pk (`NOBODYS` for nobody), or nothing.
     """
     require_transaction("default")
     details = dict(details or {})
@@ -94,7 +94,7 @@ def request_message(
         before.append(counted[:LONGEST])
     # A savepoint for everybody; nobody's row is gone with it before its missing person is looked for at COMMIT.
     with transaction.atomic():
-        message = Verification.objects.create(
+        message = OutgoingMessage.objects.create(
             user_id=user.pk if user else NOBODYS,
             purpose=purpose,
             channel=address.channel,
@@ -110,7 +110,7 @@ def request_message(
 def _limits(
     user: User | None,
     address: Address,
-    purpose: Verification.Purpose,
+    purpose: OutgoingMessage.Purpose,
     details: Mapping[str, str],
     device: KnownDevice | None,
 ) -> list[tuple[tries.Limit, str]]:
@@ -119,21 +119,21 @@ def _limits(
     nobody = f"nobody {details.get('place', '')} {address.value}"
     person = nobody if user is None else user.public_id
     match purpose:
-        case Verification.Purpose.RESET if device is not None:
+        case OutgoingMessage.Purpose.RESET if device is not None:
             return [(MESSAGES_TO_A_CLAIM, f"device {device.pk} reset")]
-        case Verification.Purpose.RESET:
+        case OutgoingMessage.Purpose.RESET:
             every = asking_for_a_reset(user=user, address=address)
             return [(RESETS_FROM_A_NETWORK, f"{network} {every}"), (RESETS_OF_AN_ADDRESS, every)]
-        case Verification.Purpose.STEP_UP:
+        case OutgoingMessage.Purpose.STEP_UP:
             most = settings.STEP_UP_MESSAGES_AN_HOUR
             return [(tries.Limit(AddressTries.Kind.SENT, most=most, window=timedelta(hours=1)), f"{person} step-up")]
-        case Verification.Purpose.NOTICE:
+        case OutgoingMessage.Purpose.NOTICE:
             return [(NOTICES_OF_A_KIND, f"{person} {address.channel} notice {details['kind']}")]
-        case Verification.Purpose.ADDRESS if "change" in details:
+        case OutgoingMessage.Purpose.ADDRESS if "change" in details:
             return [(MESSAGES_TO_A_CLAIM, f"{person} own address")]
-        case Verification.Purpose.ADDRESS:
+        case OutgoingMessage.Purpose.ADDRESS:
             claim = f"{person} new address"
-        case Verification.Purpose.CODE:
+        case OutgoingMessage.Purpose.CODE:
             # Anybody may ask for another code of somebody's registration.
             claim = f"{network} {person} {address.channel}"
         case _:
@@ -177,12 +177,12 @@ def resend(*, address: Address, registration: str | None = None, now: datetime) 
             # Nobodies are counted one by one, as registrations are.
             details = {"place": str(place)} if user is None else {}
             messages += request_message(
-                user=user, address=address, purpose=Verification.Purpose.CODE, details=details, now=now
+                user=user, address=address, purpose=OutgoingMessage.Purpose.CODE, details=details, now=now
             )
     return messages
 
 
-def new_code(*, message: Verification, now: datetime) -> str:
+def new_code(*, message: OutgoingMessage, now: datetime) -> str:
     """A fresh code for this message; only its digest is stored."""
     code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
     VerificationCode.objects.create(
@@ -195,7 +195,7 @@ def spend_try(
     *,
     address: Address,
     now: datetime,
-    purpose: Verification.Purpose = Verification.Purpose.CODE,
+    purpose: OutgoingMessage.Purpose = OutgoingMessage.Purpose.CODE,
     registration: str | None = None,
     device: KnownDevice | None = None,
 ) -> Attempt:
@@ -232,7 +232,7 @@ def spend_try(
         live = tuple(codes.values_list("pk", flat=True)) if not any(waits) else ()
         VerificationCode.objects.filter(pk__in=live).update(failures=F("failures") + 1)
     if any(waits):
-        word = "follow the link in the message" if purpose == Verification.Purpose.RESET else "ask for a new one"
+        word = "follow the link in the message" if purpose == OutgoingMessage.Purpose.RESET else "ask for a new one"
         raise Refusal("too_many_tries", f"Too many wrong codes. Wait, or {word}.", retry_after_seconds=max(waits))
     return Attempt(address, live, tuple(counters))
 
@@ -268,14 +268,14 @@ def verify(*, attempt: Attempt, code: str, now: datetime) -> User:
     except IntegrityError as error:
         # Somebody who has an account already proved the address this very moment (`address_changes`).
         raise Refusal("code_invalid") from error
-    winner.verifications.filter(channel=address.channel, purpose=Verification.Purpose.CODE).delete()
+    winner.verifications.filter(channel=address.channel, purpose=OutgoingMessage.Purpose.CODE).delete()
     for counter in attempt.counters:
         tries.forget(kind=AddressTries.Kind.CODE, address=counter)
     actor_of(winner)
     return winner
 
 
-def matching(*, attempt: Attempt, code: str, now: datetime) -> Verification | None:
+def matching(*, attempt: Attempt, code: str, now: datetime) -> OutgoingMessage | None:
     """
     The message whose code this is, of those that the attempt may be held against.
 
@@ -298,14 +298,14 @@ def code_matches(*, verification_id: int, code: str, now: datetime) -> bool:
 
 
 def _tries(
-    address: Address, purpose: Verification.Purpose, registration: str | None, device: KnownDevice | None
+    address: Address, purpose: OutgoingMessage.Purpose, registration: str | None, device: KnownDevice | None
 ) -> list[tuple[tries.Limit, str, bool]]:
     """
     What is counted of a try, and whether it refuses once it is past its limit. Last comes the address itself, in any
     case: its row puts those who try at once one after another.
     """
     of_all = address.value
-    if purpose != Verification.Purpose.RESET:
+    if purpose != OutgoingMessage.Purpose.RESET:
         own = [] if registration is None else [(TRIES_OF_AN_ADDRESS, f"{_uuid(registration)} {of_all}", True)]
         return [*own, (TRIES_OF_AN_ADDRESS, of_all, registration is None)]
     by = network_of(client.get().address) if device is None else f"device {device.pk}"

@@ -24,6 +24,7 @@ from accounts.models import (
     KnownDevice,
     KycSubmission,
     LostFactor,
+    OutgoingMessage,
     Passkey,
     RecoveryCode,
     SecurityEvent,
@@ -31,7 +32,6 @@ from accounts.models import (
     StatusChange,
     TotpDevice,
     User,
-    Verification,
 )
 from accounts.own_password import check_own_password
 from ledger.queries import MOST_ROWS, SeenEntry, SeenTransaction, entries_of, history_of
@@ -220,7 +220,7 @@ def _sections(user: User, *, whole: bool) -> Mapping[str, Rows]:
             *("gateway", "payment_id", "amount_minor", "currency", "status", "method", "reference", "first_seen_at"),
         ),
         "messages": _plain(
-            Verification.objects.filter(user=user), "purpose", "channel", "address", "requested_at", "sent_at"
+            OutgoingMessage.objects.filter(user=user), "purpose", "channel", "address", "requested_at", "sent_at"
         ),
         "security_events": (_event(each, user) for each in _rows(SecurityEvent.objects.filter(about))),
     }

@@ -20,7 +20,7 @@ from django.db.models import F
 from accounts import second_factor, senders, tries
 from accounts.addresses import Address
 from accounts.audit import record
-from accounts.models import AddressTries, Channel, TotpDevice, User, Verification
+from accounts.models import AddressTries, Channel, OutgoingMessage, TotpDevice, User
 from accounts.verification import code_matches, request_message
 from ledger.movements import Key, Movement
 from payments.models import StepUp
@@ -120,7 +120,7 @@ def challenge(*, user: User, key: Key, payee_name: str, amount: Movement, now: d
         if address is not None:
             details = {"payee": payee_name, "amount": Money(amount.amount, amount.currency).spelled}
             messages = request_message(
-                user=user, address=address, purpose=Verification.Purpose.STEP_UP, details=details, now=now
+                user=user, address=address, purpose=OutgoingMessage.Purpose.STEP_UP, details=details, now=now
             )
             if not messages:
                 if known is not None:
@@ -233,7 +233,7 @@ def _look(user: User, row: StepUp, code: str, now: datetime) -> tuple[bool, int 
 
 def _was_told_lately(known: StepUp, now: datetime) -> bool:
     message = known.verification_id or 0
-    lately = Verification.objects.filter(pk=message, requested_at__gt=now - ANOTHER_MESSAGE_AFTER)
+    lately = OutgoingMessage.objects.filter(pk=message, requested_at__gt=now - ANOTHER_MESSAGE_AFTER)
     return lately.exists()
 
 

@@ -4,7 +4,7 @@ from accounts.models.changes import AddressChange, Consent, LostFactor
 from accounts.models.factors import Passkey, RecoveryCode, RecoveryDevice, TotpDevice
 from accounts.models.history import SecurityEvent, StatusChange
 from accounts.models.kyc import KycSubmission
-from accounts.models.messages import AddressTries, InboxMessage, Verification, VerificationCode
+from accounts.models.messages import AddressTries, InboxMessage, OutgoingMessage, VerificationCode
 from accounts.models.people import Actor, Channel, User, UserManager
 from accounts.models.sessions import KnownDevice, Session
 
@@ -18,6 +18,7 @@ __all__ = [
     "KnownDevice",
     "KycSubmission",
     "LostFactor",
+    "OutgoingMessage",
     "Passkey",
     "RecoveryCode",
     "RecoveryDevice",
@@ -27,6 +28,5 @@ __all__ = [
     "TotpDevice",
     "User",
     "UserManager",
-    "Verification",
     "VerificationCode",
 ]

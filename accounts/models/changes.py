@@ -31,8 +31,10 @@ class AddressChange(models.Model):
     old_value = models.CharField(max_length=254, blank=True, help_text="Empty: added.")
     new_value = models.CharField(max_length=254, blank=True, help_text="Empty: removed.")
     status = models.CharField(max_length=9, choices=Status, default=Status.REQUESTED)
-    message = models.ForeignKey("accounts.Verification", models.SET_NULL, null=True, blank=True, related_name="+")
-    own_message = models.ForeignKey("accounts.Verification", models.SET_NULL, null=True, blank=True, related_name="+")
+    message = models.ForeignKey("accounts.OutgoingMessage", models.SET_NULL, null=True, blank=True, related_name="+")
+    own_message = models.ForeignKey(
+        "accounts.OutgoingMessage", models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     failures = models.PositiveSmallIntegerField(default=0)
     requested_at = models.DateTimeField()
     proven_at = models.DateTimeField(null=True, blank=True, help_text="When a second factor was shown for it.")

@@ -6,7 +6,7 @@ from django.db.models import Q
 from accounts.models.people import Channel, User
 
 
-class Verification(models.Model):
+class OutgoingMessage(models.Model):
     """
     A message that must go out to an address: a code for one purpose, or a word that something happened.
 
@@ -32,6 +32,7 @@ class Verification(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0, help_text="How often a sender took it up.")
 
     class Meta:
+        db_table = "accounts_verification"  # what it was first called
         default_permissions = ()
         indexes = [
             models.Index(fields=["address", "requested_at"], name="verification_address"),
@@ -49,7 +50,7 @@ class VerificationCode(models.Model):
     Delivery is asynchronous, so an earlier code stays good until it expires; all of them die on success.
     """
 
-    verification = models.ForeignKey(Verification, models.CASCADE, related_name="codes")
+    verification = models.ForeignKey(OutgoingMessage, models.CASCADE, related_name="codes")
     digest = models.BinaryField(max_length=32)
     failures = models.PositiveSmallIntegerField(default=0)
     expires_at = models.DateTimeField()

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.addresses import Address, any_address
 from accounts.consents import agree_by_registration
-from accounts.models import InboxMessage, User, Verification
+from accounts.models import InboxMessage, OutgoingMessage, User
 from accounts.registration import enrol_verified
 from accounts.roles import appoint_superuser
 from accounts.sending import send_message
@@ -92,7 +92,7 @@ def asked_from(network: str) -> Iterator[None]:
 
 def deliver() -> None:
     """What the worker would do: send everything that waits."""
-    for pk in Verification.objects.filter(sent_at=None).order_by("pk").values_list("pk", flat=True):
+    for pk in OutgoingMessage.objects.filter(sent_at=None).order_by("pk").values_list("pk", flat=True):
         send_message(verification_id=pk, now=timezone.now())
 
 

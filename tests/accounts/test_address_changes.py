@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts import address_changes
 from accounts.address_changes import LIFETIME, MOST_FAILURES, STARTS, WRONG_CODES, is_recent
 from accounts.addresses import any_address
-from accounts.models import AddressChange, SecurityEvent, User, Verification
+from accounts.models import AddressChange, OutgoingMessage, SecurityEvent, User
 from accounts.queries import owner_of
 from tests.accounts.changing import ask, change_to, confirm, remove, undo_tokens
 from tests.accounts.factors import code_of, enrolled, no_code_of
@@ -303,7 +303,7 @@ def test_what_is_ones_own_already_or_no_address_is_said() -> None:
     for body in ({"email": asha.email}, {}, {"email": "asha"}, {"email": new_email(), "phone": new_phone()}):
         answer = call("POST", "/me/addresses", {**body, "password": PASSWORD}, access=access)
         assert (answer.status_code, code(answer)) == (400, "invalid")
-    assert not Verification.objects.filter(user=asha).exists()
+    assert not OutgoingMessage.objects.filter(user=asha).exists()
 
 
 def test_people_sign_in_with_the_new_address_and_no_more_with_the_old_one() -> None:

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from accounts import audit
 from accounts.blocking import block, unblock
-from accounts.models import SecurityEvent, User, Verification
+from accounts.models import OutgoingMessage, SecurityEvent, User
 from accounts.roles import AUDITOR, SUPPORT, SUPPORT_LEAD, appoint
 from tests import environment
 from tests.accounts.people import person, superuser
@@ -51,7 +51,7 @@ def test_blocking_is_on_record_with_who_whom_and_from_where_and_they_are_told() 
     event = SecurityEvent.objects.filter(subject=asha, kind="person.blocked").get()
     assert (event.address, event.agent) == ("203.0.113.9", "Firefox")
     assert event.request_id.startswith("req_")
-    told = Verification.objects.filter(user=asha, purpose="NOTICE").order_by("pk")
+    told = OutgoingMessage.objects.filter(user=asha, purpose="NOTICE").order_by("pk")
     assert [message.details["kind"] for message in told] == ["blocked", "unblocked"]
     assert "stolen" not in str([message.details for message in told])
     # Twice is once.

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.addresses import any_address
-from accounts.models import AddressTries, User, Verification
+from accounts.models import AddressTries, OutgoingMessage, User
 from accounts.verification import (
     MESSAGES_FROM_A_NETWORK,
     MESSAGES_TO_AN_ADDRESS,
@@ -37,7 +37,7 @@ def test_strangers_use_up_no_message_of_a_newcomer_until_many_networks_ask() -> 
         """How many of so many registrations from there bring a message."""
         with asked_from(network), transaction.atomic():
             claims = [User.objects.create(full_name="Zoya", email=email.value) for _ in range(times)]
-            purpose = Verification.Purpose.CODE
+            purpose = OutgoingMessage.Purpose.CODE
             return sum(len(request_message(user=each, address=email, purpose=purpose, now=now)) for each in claims)
 
     now = timezone.now()

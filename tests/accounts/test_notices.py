@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.addresses import any_address
 from accounts.messages import NOTICES, notice_message, plain, step_up_message
-from accounts.models import User, Verification
+from accounts.models import OutgoingMessage, User
 from accounts.notices import notify
 from accounts.tasks import wake_sender
 from accounts.verification import CLAIMS_SENT_AGAIN, NOTICES_OF_A_KIND, code_matches, request_message
@@ -65,7 +65,7 @@ def test_a_notice_lives_and_dies_with_what_it_tells_of() -> None:
     with transaction.atomic():
         notify(user=asha, kind="wallet_frozen", now=timezone.now())
         transaction.set_rollback(True)
-    assert not Verification.objects.filter(user=asha).exists()
+    assert not OutgoingMessage.objects.filter(user=asha).exists()
 
 
 def test_a_kind_without_a_text_is_a_bug() -> None:
@@ -92,7 +92,7 @@ def test_a_payments_code_names_payee_and_amount_and_is_good_for_its_own_message_
             ids += request_message(
                 user=asha,
                 address=any_address(str(asha.email)),
-                purpose=Verification.Purpose.STEP_UP,
+                purpose=OutgoingMessage.Purpose.STEP_UP,
                 details={"payee": payee, "amount": "₹6,00,000.00"},
                 now=now,
             )
@@ -113,7 +113,7 @@ def test_a_payments_code_proves_no_address() -> None:
         request_message(
             user=asha,
             address=any_address(str(asha.email)),
-            purpose=Verification.Purpose.STEP_UP,
+            purpose=OutgoingMessage.Purpose.STEP_UP,
             details={"payee": "Ravi", "amount": "₹1.00"},
             now=now,
         )
@@ -130,7 +130,7 @@ def test_messages_about_payments_have_the_limit_of_the_settings(settings: pytest
             request_message(
                 user=asha,
                 address=any_address(str(asha.email)),
-                purpose=Verification.Purpose.STEP_UP,
+                purpose=OutgoingMessage.Purpose.STEP_UP,
                 details={"payee": "Ravi", "amount": "₹1.00"},
                 now=now,
             )

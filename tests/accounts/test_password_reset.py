@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts import known_devices, reset_links
 from accounts.addresses import any_address
 from accounts.blocking import block
-from accounts.models import AddressTries, SecurityEvent, User, Verification, VerificationCode
+from accounts.models import AddressTries, OutgoingMessage, SecurityEvent, User, VerificationCode
 from accounts.password_reset import ask_for_reset, reset_password
 from accounts.verification import (
     ALL_TRIES_OF_A_RESET,
@@ -155,7 +155,7 @@ def test_asking_does_the_same_work_for_every_address(monkeypatch: pytest.MonkeyP
             ask(str(email))
         seen.add(tuple(found for query in captured if (found := WORK.match(query["sql"])[0])))  # type: ignore[index]
     assert (len(seen), len(woken)) == (1, 4)
-    assert [row.user for row in Verification.objects.filter(purpose="RESET", sent_at=None)] == [asha]
+    assert [row.user for row in OutgoingMessage.objects.filter(purpose="RESET", sent_at=None)] == [asha]
 
 
 def test_whoever_registers_somebodys_address_first_resets_nothing() -> None:
@@ -302,7 +302,7 @@ def test_the_link_opens_one_new_password_for_an_hour_and_only_for_whoever_got_it
         "p" * 56,
     ):
         assert by_link(f"{path}?token={guess}").status_code == 400
-    message = Verification.objects.get(user=asha, purpose="RESET")
+    message = OutgoingMessage.objects.get(user=asha, purpose="RESET")
     made = timezone.now()
     assert reset_links.message_of(token=token, now=made + timedelta(minutes=59)) == message
     with pytest.raises(Refusal, match="code_invalid"):

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.actors import actor_of, system_actor
 from accounts.addresses import any_address
-from accounts.models import Actor, AddressTries, Session, User, Verification
+from accounts.models import Actor, AddressTries, OutgoingMessage, Session, User
 from accounts.verification import MESSAGES_TO_A_CLAIM, MOST_FAILURES_OF_A_CODE, TRIES_OF_AN_ADDRESS, resend, spend_try
 from tests.accounts.people import (
     call,
@@ -122,7 +122,7 @@ def test_parallel_resends_stay_within_their_bound() -> None:
     register_by_api(email=email)
     at_once(*[lambda: resend(address=any_address(email), now=timezone.now())] * CALLERS)
     # One for the registration, which came from another network.
-    assert Verification.objects.filter(address=email).count() == 1 + MESSAGES_TO_A_CLAIM.most
+    assert OutgoingMessage.objects.filter(address=email).count() == 1 + MESSAGES_TO_A_CLAIM.most
 
 
 @pytest.mark.parametrize("_round", range(5))

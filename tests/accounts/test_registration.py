@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts import registration
 from accounts.addresses import any_address
-from accounts.models import User, Verification, VerificationCode
+from accounts.models import OutgoingMessage, User, VerificationCode
 from accounts.verification import MESSAGES_TO_A_CLAIM, NOBODYS, resend
 from tests.accounts.people import (
     PASSWORD,
@@ -148,7 +148,7 @@ def test_a_taken_email_beside_a_free_phone_leaves_the_phone_to_be_verified() -> 
 def test_no_code_rests_in_the_database_and_none_is_made_before_it_is_sent() -> None:
     email = new_email()
     register_by_api(email=email)
-    waiting = Verification.objects.get(address=email)
+    waiting = OutgoingMessage.objects.get(address=email)
     assert waiting.sent_at is None
     assert not waiting.codes.exists()
     code = code_sent_to(email)
@@ -245,7 +245,7 @@ def test_resends_of_a_claim_are_bounded_and_say_nothing_of_it() -> None:
     register_by_api(email=email)
     for _ in range(MESSAGES_TO_A_CLAIM.most + 3):
         assert call("POST", "/auth/verify/resend", {"email": email}).status_code == 202
-    assert Verification.objects.filter(address=email).count() == MESSAGES_TO_A_CLAIM.most
+    assert OutgoingMessage.objects.filter(address=email).count() == MESSAGES_TO_A_CLAIM.most
     later = timezone.now() + MESSAGES_TO_A_CLAIM.window
     assert sum(pk != NOBODYS for pk in resend(address=any_address(email), now=later)) == 1
 

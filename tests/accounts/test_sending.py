@@ -20,7 +20,7 @@ from django.utils import timezone
 from accounts import senders
 from accounts.addresses import any_address
 from accounts.messages import code_message, taken_message
-from accounts.models import AddressTries, InboxMessage, Session, User, Verification, VerificationCode
+from accounts.models import AddressTries, InboxMessage, OutgoingMessage, Session, User, VerificationCode
 from accounts.purging import purge
 from accounts.sending import FIRST_WAIT, GIVEN_UP_AFTER, MOST_ATTEMPTS, send_message, unsent
 from accounts.tasks import sweep_messages, wake_sender
@@ -29,8 +29,8 @@ from tests.accounts.people import call, messages_to, new_email, new_phone, perso
 pytestmark = pytest.mark.usefixtures("database")
 
 
-def waiting_for(email: str) -> Verification:
-    return Verification.objects.get(address=email)
+def waiting_for(email: str) -> OutgoingMessage:
+    return OutgoingMessage.objects.get(address=email)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_lost_wake_up_is_found_by_the_sweep_after_a_moment() -> None:
     row, now = waiting_for(email), timezone.now()
     assert row.pk not in unsent(now=now)
     assert row.pk in unsent(now=now + FIRST_WAIT)
-    Verification.objects.filter(pk=row.pk).update(requested_at=now - FIRST_WAIT)
+    OutgoingMessage.objects.filter(pk=row.pk).update(requested_at=now - FIRST_WAIT)
     sweep_messages()
     assert len(messages_to(email)) == 1
     assert row.pk not in unsent(now=now + FIRST_WAIT)
@@ -162,7 +162,7 @@ def test_without_a_provider_phones_cannot_register_alone(settings: Any) -> None:
     phone = new_phone()
     assert register_by_api(email=new_email(), phone=phone).status_code == 201
     assert call("POST", "/auth/verify/resend", {"phone": phone}).status_code == 202
-    assert not Verification.objects.filter(address=phone).exists()
+    assert not OutgoingMessage.objects.filter(address=phone).exists()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.addresses import any_address
 from accounts.blocking import block
-from accounts.models import Actor, AddressTries, Channel, User, Verification, VerificationCode
+from accounts.models import Actor, AddressTries, Channel, OutgoingMessage, User, VerificationCode
 from accounts.registration import register
 from accounts.sending import send_message
 from accounts.verification import (
@@ -154,7 +154,7 @@ def test_an_address_with_an_owner_is_never_given_to_another() -> None:
     now, address = timezone.now(), any_address(new_email())
     asha = person(email=address.value)
     late = User.objects.create(full_name="Zoya", email=address.value)
-    message = Verification.objects.create(user=late, channel=Channel.EMAIL, address=address.value, requested_at=now)
+    message = OutgoingMessage.objects.create(user=late, channel=Channel.EMAIL, address=address.value, requested_at=now)
     send_message(verification_id=message.pk, now=now)
     with refused("code_invalid"):
         verify_with(address.value, code_sent_to(address.value))
@@ -196,7 +196,7 @@ def test_after_the_window_a_new_code_works_again() -> None:
     with refused("too_many_tries"):
         verify_with(email, code, now=now + TRIES_OF_AN_ADDRESS.window - timedelta(seconds=1))
     later = now + TRIES_OF_AN_ADDRESS.window + timedelta(seconds=1)
-    row = Verification.objects.create(
+    row = OutgoingMessage.objects.create(
         user=User.objects.get(email=email), channel=Channel.EMAIL, address=email, requested_at=later
     )
     send_message(verification_id=row.pk, now=later)

@@ -15,6 +15,7 @@ from accounts.models import (
     Consent,
     KnownDevice,
     KycSubmission,
+    OutgoingMessage,
     Passkey,
     RecoveryDevice,
     SecurityEvent,
@@ -22,7 +23,6 @@ from accounts.models import (
     StatusChange,
     TotpDevice,
     User,
-    Verification,
 )
 from accounts.sessions import begin
 from ledger.models import Transaction
@@ -219,7 +219,7 @@ def test_what_is_left_of_a_person_names_nobody_and_the_others_history_reads_as_b
     for address in (email, phone):
         assert "account was closed" in messages_to(address)[0].text
     # No name or address stands anywhere but in that message and, a name, where the law wants it.
-    Verification.objects.filter(user=user).delete()
+    OutgoingMessage.objects.filter(user=user).delete()
     assert places_of(superuser_url, email, phone) == {"accounts_inboxmessage"}
     assert places_of(superuser_url, "Lakshmi") == {"accounts_kycsubmission"}
 

@@ -86,7 +86,7 @@ def test_every_table_about_a_person_is_told() -> None:
         "accounts.Session": "sessions",
         "accounts.StatusChange": "history_of_status",
         "accounts.TotpDevice": "authenticator_apps",
-        "accounts.Verification": "messages",
+        "accounts.OutgoingMessage": "messages",
         "payments.BankAccount": "bank_accounts",
         "payments.OwnLimit": "own_limits",
         "payments.StepUp": "codes_asked_for",

@@ -10,7 +10,7 @@ from django.conf import LazySettings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import Verification
+from accounts.models import OutgoingMessage
 from accounts.sending import send_message
 from ledger.models import IdempotencyKey, Transaction
 from ledger.movements import Key
@@ -162,7 +162,7 @@ def test_a_dry_run_says_so_and_asks_for_nothing(asha: Holder, ravi: Holder) -> N
         quote = asha.post("/wallet/transfer?dry_run=true", {"to": ravi.email, "amount": amount})
         assert (quote.status_code, quote.json()["step_up_required"]) == (200, asks)
     assert not StepUp.objects.filter(user=asha.user).exists()
-    assert not Verification.objects.filter(user=asha.user, purpose="STEP_UP").exists()
+    assert not OutgoingMessage.objects.filter(user=asha.user, purpose="STEP_UP").exists()
 
 
 def test_the_message_names_payee_and_amount_and_its_only_six_digits_are_the_code(asha: Holder, ravi: Holder) -> None:
@@ -275,7 +275,7 @@ def test_tries_are_not_given_back_by_anybodys_rollback(asha: Holder) -> None:
 def test_a_challenge_is_over_after_ten_minutes_though_its_code_came_late(asha: Holder, ravi: Holder) -> None:
     key, began = new_key(), timezone.now()
     name = challenge(asha, ravi, key)
-    message = Verification.objects.get(user=asha.user, purpose="STEP_UP")
+    message = OutgoingMessage.objects.get(user=asha.user, purpose="STEP_UP")
     send_message(verification_id=message.pk, now=began + LIFETIME / 2)
     (right,) = re.findall(r"\d{6}", messages_to(asha.email)[0].text)
     amount = Money(Decimal(5000), "INR")
@@ -316,7 +316,7 @@ def test_with_an_authenticator_its_code_is_asked_for_and_one_code_confirms_one_p
     assert asked.json()["channel"] == "totp"
     assert "app" in asked.json()["detail"]
     first, second = asked.json()["challenge"], challenge(asha, ravi, other)
-    assert not Verification.objects.filter(user=asha.user, purpose="STEP_UP").exists()
+    assert not OutgoingMessage.objects.filter(user=asha.user, purpose="STEP_UP").exists()
     now = code_of(secret)
     assert code(transfer(asha, ravi, LARGE, key=one, proof=f"{first}:{wrong(now)}")) == "step_up_invalid"
     assert code(transfer(asha, ravi, LARGE, key=one, proof=f"{first}:{now}")) == "done"

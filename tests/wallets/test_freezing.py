@@ -9,7 +9,7 @@ import pytest
 from django.db import ProgrammingError, connection, connections, transaction
 from django.utils import timezone
 
-from accounts.models import SecurityEvent, User, Verification
+from accounts.models import OutgoingMessage, SecurityEvent, User
 from accounts.roles import AUDITOR, SUPPORT, appoint, appoint_superuser
 from ledger.movements import Outcome
 from ledger.posting import post
@@ -68,7 +68,7 @@ def test_a_frozen_wallet_lets_nothing_out_by_its_owners_wish_and_everything_in()
         assert (answer.status_code, answer.json()["code"]) == (422, "wallet_frozen")
     assert friend.post("/wallet/transfer", {"to": zoya.email, "amount": "7"}).status_code == 201
     assert (zoya.balance, zoya.get("/wallet/balance").json()["status"]) == (107, "FROZEN")
-    notice = Verification.objects.get(pk__in=messages)
+    notice = OutgoingMessage.objects.get(pk__in=messages)
     assert (notice.user, notice.details["kind"]) == (zoya.user, "wallet_frozen")
     # Why is the house's own affair.
     assert WHY not in str(notice.details)
