@@ -5,6 +5,7 @@ from accounts.models.factors import Passkey, RecoveryCode, RecoveryDevice, TotpD
 from accounts.models.history import SecurityEvent, StatusChange
 from accounts.models.kyc import KycSubmission
 from accounts.models.messages import AddressTries, InboxMessage, OutgoingMessage, VerificationCode
+from accounts.models.notifications import Notification, NotificationPreference
 from accounts.models.people import Actor, Channel, User, UserManager
 from accounts.models.sessions import KnownDevice, Session
 
@@ -18,6 +19,8 @@ __all__ = [
     "KnownDevice",
     "KycSubmission",
     "LostFactor",
+    "Notification",
+    "NotificationPreference",
     "OutgoingMessage",
     "Passkey",
     "RecoveryCode",
