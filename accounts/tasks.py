@@ -38,7 +38,7 @@ def take_lost_factors_away() -> None:
 
 def wake_sender(messages: Iterable[int]) -> None:
     """
-    After commit: let a worker send these Verifications at once.
+    After commit: let a worker send these OutgoingMessages at once.
 
     Where the broker is out of reach they are sent here, in the request: nobody waits for a sweep to sign up.
     """
