@@ -20,6 +20,8 @@ from wallet_project.kernel.outgoing import is_sound
 _ADDRESS_WORDS = ("url", "uri", "callback", "webhook", "endpoint", "host", "domain", "website", "link")
 # Who speaks HTTP of its own accord, each to an address of the settings: the gateways, and the SMS provider.
 _SPEAKERS = {"payments/gateways/http.py", "accounts/senders.py"}
+# Who speaks where somebody who uses the wallet said: the public internet alone (tests/house/test_public_addresses.py).
+_TO_THE_PUBLIC = {"wallet_project/kernel/public_addresses.py", "wallet_project/kernel/public_http.py"}
 _LIBRARIES = ("requests", "urllib.request", "http.client", "httpx", "aiohttp", "urllib3", "socket", "ftplib", "pycurl")
 
 
@@ -66,10 +68,10 @@ def test_nobody_names_an_address_that_we_would_ask() -> None:
     assert found == set()
 
 
-def test_only_the_gateways_and_the_sms_provider_are_spoken_to() -> None:
+def test_nobody_else_is_spoken_to_than_the_settings_say_and_what_is_public() -> None:
     speakers = {path for path in production_modules() for name in imports_of(path) if name.startswith(_LIBRARIES)}
     # Names of errors, and nothing that speaks.
-    assert speakers == _SPEAKERS
+    assert speakers == _SPEAKERS | _TO_THE_PUBLIC
 
 
 @pytest.mark.parametrize("path", sorted(_SPEAKERS))
