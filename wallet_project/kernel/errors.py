@@ -52,6 +52,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "bank_account_invalid": (422, "The bank does not know this account"),
     "factor_already_on": (422, "There is a second factor of this kind already"),
     "last_address": (422, "The last verified address stays"),
+    "preference_locked": (422, "This cannot be switched off"),
     "hold_expired": (422, "The hold is over"),
     "too_many_requests": (429, "Too many requests"),
     "too_many_tries": (429, "Too many tries"),
