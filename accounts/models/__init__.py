@@ -7,6 +7,8 @@ from accounts.models.kyc import KycSubmission
 from accounts.models.messages import AddressTries, InboxMessage, OutgoingMessage, VerificationCode
 from accounts.models.notifications import Notification, NotificationPreference
 from accounts.models.people import Actor, Channel, User, UserManager
+from accounts.models.person_blocks import PersonBlock
+from accounts.models.push import PushSubscription
 from accounts.models.sessions import KnownDevice, Session
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "NotificationPreference",
     "OutgoingMessage",
     "Passkey",
+    "PersonBlock",
+    "PushSubscription",
     "RecoveryCode",
     "RecoveryDevice",
     "SecurityEvent",

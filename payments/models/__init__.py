@@ -5,6 +5,7 @@ from payments.models.cases import Case
 from payments.models.disputes import Dispute
 from payments.models.events import WebhookEvent
 from payments.models.limits import HoldingLimit, Limited, LimitRule, OwnLimit
+from payments.models.money_back import MoneyBack
 from payments.models.orders import GatewayOrder, ParkedPayment, PaymentAttempt
 from payments.models.payouts import Payout
 from payments.models.proposals import Proposal
@@ -23,6 +24,7 @@ __all__ = [
     "HoldingLimit",
     "LimitRule",
     "Limited",
+    "MoneyBack",
     "OwnLimit",
     "ParkedPayment",
     "PaymentAttempt",

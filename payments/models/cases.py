@@ -29,6 +29,7 @@ class Case(models.Model):
         CHARGEBACK_SHORTFALL = "CHARGEBACK_SHORTFALL", "disputed money that is not there any more"
         DIVERTED = "DIVERTED", "money whose wallet cannot take it, in suspense"
         FORGERY = "FORGERY", "somebody sent what the gateway did not sign"
+        NOT_ME = "NOT_ME", "whoever was told of it says that it was not them"
 
     class State(models.TextChoices):
         OPEN = "OPEN"
