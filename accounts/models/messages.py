@@ -3,15 +3,15 @@
 from django.db import models
 from django.db.models import Q
 
-from accounts.models.people import Channel, User
+from accounts.models.people import User
 
 
 class OutgoingMessage(models.Model):
     """
     A message that must go out to an address: a code for one purpose, or a word that something happened.
 
-    The row is the promise; the queue is only a wake-up. While `sent_at` is null a sweep sends it. A code is
-    made when it is sent, so that no code in clear ever rests in the database or in a queue.
+    The row is the promise; the queue is only a wake-up. While `sent_at` and `given_up_at` are null a sweep sends it.
+    A code is made when it is sent, so that no code in clear ever rests in the database or in a queue.
     """
 
     class Purpose(models.TextChoices):
@@ -20,23 +20,41 @@ class OutgoingMessage(models.Model):
         RESET = "RESET", "a code for a new password"
         STEP_UP = "STEP_UP", "a code for one payment"
         ADDRESS = "ADDRESS", "a code that proves a person's further or changed address"
-        NOTICE = "NOTICE", "a word about what happened to the account; `details` says what"
+        NOTICE = "NOTICE", "a word about what happened to the account; `details` or `notification` says what"
+
+    class By(models.TextChoices):
+        EMAIL = "email", "e-mail"
+        PHONE = "phone", "SMS"
+        PUSH = "push", "web push"
 
     user = models.ForeignKey(User, models.CASCADE, related_name="verifications")
     purpose = models.CharField(max_length=7, choices=Purpose, default=Purpose.CODE)
-    channel = models.CharField(max_length=5, choices=Channel)
-    address = models.CharField(max_length=254)
+    channel = models.CharField(max_length=5, choices=By)
+    address = models.CharField(max_length=254, help_text="Of a push: its subscription's public id.")
     details = models.JSONField(default=dict, blank=True, help_text="What its text names. Never a code or a secret.")
+    notification = models.ForeignKey(
+        "accounts.Notification", models.SET_NULL, null=True, blank=True, related_name="messages", db_index=False
+    )
     requested_at = models.DateTimeField()
-    sent_at = models.DateTimeField(null=True)
+    next_at = models.DateTimeField(null=True, help_text="When a sweep takes it up; null: the next one.")
     attempts = models.PositiveSmallIntegerField(default=0, help_text="How often a sender took it up.")
+    sent_at = models.DateTimeField(null=True)
+    provider_id = models.CharField(max_length=255, db_default="", help_text="What the provider calls it.")
+    given_up_at = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=60, db_default="", help_text="A word of ours; names nobody.")
 
     class Meta:
         db_table = "accounts_verification"  # what it was first called
-        default_permissions = ()
+        default_permissions = ("view",)
+        permissions = [("resend_outgoingmessage", "Can have a message sent that was given up")]
         indexes = [
             models.Index(fields=["address", "requested_at"], name="verification_address"),
-            models.Index(fields=["requested_at"], condition=Q(sent_at__isnull=True), name="verification_unsent"),
+            models.Index(fields=["user", "requested_at"], name="outgoing_lately"),
+            models.Index(
+                fields=["next_at"], condition=Q(sent_at__isnull=True, given_up_at__isnull=True), name="outgoing_due"
+            ),
+            models.Index(fields=["given_up_at"], condition=Q(given_up_at__isnull=False), name="outgoing_given_up"),
+            models.Index(fields=["notification"], condition=Q(notification__isnull=False), name="outgoing_tells_of"),
         ]
 
     def __str__(self) -> str:
@@ -97,9 +115,15 @@ class InboxMessage(models.Model):
     subject = models.CharField(max_length=200, blank=True)
     text = models.TextField()
     sent_at = models.DateTimeField()
+    message = models.BigIntegerField(
+        null=True, help_text="The OutgoingMessage that it is; sent twice, it is here once."
+    )
 
     class Meta:
         default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["message"], condition=Q(message__isnull=False), name="inbox_once")
+        ]
         indexes = [models.Index(fields=["-sent_at", "-id"], name="inbox_newest")]
 
     def __str__(self) -> str:
