@@ -298,6 +298,8 @@ class LostUpdate(Exception):
     """A row was not as it had been read under its lock. Cannot happen; asserted all the same."""
 
 
+# Events are numbered here, one by one and under the wallets' locks: the relay publishes a wallet's in that order, and
+# the blocks in which processes draw `ledger_numbers` are in none.
 _WRITE: Final = """
 WITH moved AS (
     UPDATE wallets_wallet w
@@ -334,10 +336,10 @@ WITH moved AS (
         AS n (id, wallet, transaction, sequence, debit, credit, balance, hash, created_at)
 ), told AS (
     INSERT INTO kernel_outboxevent (number, event_id, transaction_id, wallet_id, lane, status, sequence, created_at)
-    SELECT n.number, n.event_id, n.transaction, n.wallet, n.wallet %% 16, n.status, n.sequence,
+    SELECT nextval('outbox_numbers'), n.event_id, n.transaction, n.wallet, n.wallet %% 16, n.status, n.sequence,
         ledger_time(n.created_at)
-    FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[])
-        AS n (number, event_id, transaction, wallet, status, sequence, created_at)
+    FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[])
+        AS n (event_id, transaction, wallet, status, sequence, created_at)
 )
 SELECT count(*) FROM moved
 """
@@ -396,7 +398,7 @@ _COLUMNS: Final = (
     ),
     ("keys", (_AS_IS, _keys, _bytes, _AS_IS, _AS_IS, _AS_IS)),
     ("entries", (_AS_IS,) * 7 + (_bytes, _AS_IS)),
-    ("events", (_AS_IS,) * 5 + (_sparse, _AS_IS)),
+    ("events", (_AS_IS,) * 4 + (_sparse, _AS_IS)),
 )
 _COMPLETION_COLUMNS: Final = (_AS_IS, _AS_IS, _texts, _sparse, _AS_IS)
 _PLACE: Final = """

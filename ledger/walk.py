@@ -394,7 +394,6 @@ class Walk:
                 continue
             self.rows.events.append(
                 (
-                    self.next_number(),
                     new_uuid_text(),
                     transaction,
                     wallet,
