@@ -129,6 +129,10 @@ try:
     # For each person. Of those that are added a day, for each new one costs a rupee, sent to see whether it is there.
     MOST_BANK_ACCOUNTS = env.int("WALLET_MOST_BANK_ACCOUNTS", default=10, validate=Range(1, 100))
     MOST_BANK_ACCOUNTS_A_DAY = env.int("WALLET_MOST_BANK_ACCOUNTS_A_DAY", default=20, validate=Range(min=1))
+    # Whether merchants' webhooks and browsers' push may lead to this machine: for receivers of the demo and the tests.
+    WEBHOOK_LOOPBACK = env.bool("WALLET_WEBHOOK_LOOPBACK", default=WALLET_DEMO)
+    # For each merchant.
+    MOST_WEBHOOK_ENDPOINTS = env.int("WALLET_MOST_WEBHOOK_ENDPOINTS", default=5, validate=Range(1, 20))
     ADD_ORDER_LIFETIME_SECONDS = env.int("WALLET_ORDER_LIFETIME_SECONDS", default=1800, validate=Range(min=1))
 except environs.EnvError as error:
     raise ImproperlyConfigured(f"Settings: {error}") from error
@@ -140,6 +144,8 @@ if WALLET_DEMO and not IS_LOCAL:
     raise ImproperlyConfigured("WALLET_DEMO is refused while WALLET_ENV is production.")
 if not IS_LOCAL and not STAFF_NEED_FACTOR:
     raise ImproperlyConfigured("WALLET_STAFF_NEED_FACTOR=false is refused while WALLET_ENV is production.")
+if not IS_LOCAL and WEBHOOK_LOOPBACK:
+    raise ImproperlyConfigured("WALLET_WEBHOOK_LOOPBACK is refused while WALLET_ENV is production.")
 # The least that OWASP's cheat sheet for storing passwords asks of Argon2id.
 if not IS_LOCAL and PASSWORD_HASH_KIB < 19 * 1024:
     raise ImproperlyConfigured("WALLET_PASSWORD_HASH_KIB must be 19456 or more while WALLET_ENV is production.")
@@ -340,6 +346,8 @@ CELERY_TIMEZONE = TIME_ZONE
 CELERY_TASK_ROUTES = {
     "accounts.*": {"queue": "messages"},
     "payments.sweep_*": {"queue": "sweeps"},
+    # Merchants' servers, of which any number may be slow: nothing else waits behind them.
+    "payments.send_merchant_webhooks": {"queue": "webhooks"},
     "payments.*": {"queue": "gateway"},
 }
 SWEEP_SECONDS = 3.0 if IS_LOCAL else 15.0

@@ -5,6 +5,7 @@ from payments.models.cases import Case
 from payments.models.disputes import Dispute
 from payments.models.events import WebhookEvent
 from payments.models.limits import HoldingLimit, Limited, LimitRule, OwnLimit
+from payments.models.merchant_webhooks import WebhookAttempt, WebhookEndpoint, WebhookMessage
 from payments.models.money_back import MoneyBack
 from payments.models.orders import GatewayOrder, ParkedPayment, PaymentAttempt
 from payments.models.payouts import Payout
@@ -34,5 +35,8 @@ __all__ = [
     "SettledItem",
     "Spending",
     "StepUp",
+    "WebhookAttempt",
+    "WebhookEndpoint",
     "WebhookEvent",
+    "WebhookMessage",
 ]
