@@ -10,6 +10,8 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.db.models import Q
+
 from accounts.kyc_records import erase_kept, erase_submissions
 from accounts.models import (
     AddressChange,
@@ -18,6 +20,7 @@ from accounts.models import (
     LostFactor,
     OutgoingMessage,
     Passkey,
+    PersonBlock,
     RecoveryDevice,
     Session,
     StatusChange,
@@ -44,6 +47,8 @@ def erase_person(*, user: User, keep: list[int], now: datetime) -> None:
     # Each names an address that is theirs no more, and one of them could bring it back.
     AddressChange.objects.filter(user=user).delete()
     OutgoingMessage.objects.filter(user=user).exclude(pk__in=keep).delete()
+    # Both ways: there is nobody left to be kept away, or to keep others away.
+    PersonBlock.objects.filter(Q(blocker=user) | Q(blocked=user)).delete()
     LostFactor.objects.filter(user=user, ended_at=None).update(status=LostFactor.Status.STOPPED, ended_at=now)
     LostFactor.objects.filter(user=user).update(statement="")
     erase_submissions(user=user, now=now)

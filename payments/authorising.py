@@ -19,6 +19,7 @@ from payments import step_ups
 from payments.address_holds import check_support_is_not_asked
 from payments.idempotency import Answer, answer_of, earlier_answer
 from payments.limits import past_limit
+from payments.person_blocks import is_unwelcome
 from payments.spending import Payee, Standing, hold_other_wallets, note_spending, read_standing
 
 
@@ -33,7 +34,7 @@ def post_asked_for(
     within: Within | None = None,
 ) -> Answer:
     """
-    Post a person's own group, whose first movement is what they asked for.
+    Post a person's own group, whose first movement is what they asked for. Its own gates and guards come first.
 
     :param payee_name: as the step-up's message names it.
     :param step_up: `<challenge>:<code>`, as the person sent it along.
@@ -83,7 +84,7 @@ class _Watch:
 
     @property
     def watched(self) -> Group:
-        return replace(self.group, gates=(self.gate,), guards=(self.guard,))
+        return replace(self.group, gates=(*self.group.gates, self.gate), guards=(*self.group.guards, self.guard))
 
     def gate(self, view: GuardView) -> None:
         self.now = view.now
@@ -102,6 +103,8 @@ class _Watch:
 
     def guard(self, view: GuardView) -> str:
         assert self.standing is not None  # noqa: S101  (the gate came before)
+        if is_unwelcome(movement=self.movement, standing=self.standing):
+            return "recipient_unavailable"
         return past_limit(movement=self.movement, standing=self.standing, view=view)
 
     def remember(self, outcomes: Sequence[Outcome]) -> None:
@@ -142,6 +145,8 @@ class Foreseen:
         standing = _standing_of(movement, movement.from_wallet, self.payee, view.now)
         check_support_is_not_asked(movement=movement, standing=standing)
         self.asks = step_ups.is_needed(movement=movement, payee=self.payee, standing=standing)
+        if is_unwelcome(movement=movement, standing=standing):
+            return "recipient_unavailable"
         return past_limit(movement=movement, standing=standing, view=view, is_preview=True)
 
 

@@ -15,6 +15,8 @@ from wallets.queries import Holding, How, choose_own, holdings
 
 _HANDLE: Final = re.compile(r"[a-z0-9](?:-?[a-z0-9])*\Z")
 _LONGEST_HANDLE: Final = 40
+# What whoever is kept away reads in place of a name that they may not look up.
+_SOMEBODY: Final = "somebody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +87,23 @@ def find_parties(*, payer: User, wanted: str | None, address: Address) -> Partie
     The payer's wallet and the payee's, in one query.
 
     :param wanted: another wallet of the payer's than the USER one.
-    :raises Refusal: `not_found` (no such wallet of the payer's), `payee_not_found`.
+    :raises Refusal: `not_found` (no such wallet of the payer's), `payee_not_found`, `unblock_first`.
     """
     own, others = holdings(user=payer, how=address.how, value=address.value)
     paying = choose_own(own, wanted)
     payee = _choose(others, address, currency=str(paying.currency))
     assert paying.wallet is not None  # noqa: S101  (choose_own finds wallets only)
+    if payee.is_kept_away and _is_a_person(payee):
+        raise Refusal("unblock_first", "You have blocked this person. Unblock them first, if you mean to pay them.")
+    if payee.keeps_away and _is_a_person(payee):
+        # As of anybody who cannot be paid; and an attempt that is kept for ever is no way to look a name up.
+        return Parties(
+            payer=paying.wallet,
+            currency=str(paying.currency),
+            payee=None,
+            refuse="recipient_unavailable",
+            payee_name=_SOMEBODY,
+        )
     return Parties(
         payer=paying.wallet,
         currency=str(paying.currency),
@@ -109,6 +122,9 @@ def find_payee_name(*, asker: User, to: str) -> str:
     address = read_payee(to)
     _, others = holdings(user=asker, how=address.how, value=address.value)
     payee = _choose(others, address, currency="")
+    if payee.keeps_away and _is_a_person(payee):
+        # Read in the same query as everybody else, and answered like an address that is nobody's.
+        raise Refusal("payee_not_found")
     if not _can_receive(payee):
         raise Refusal("recipient_unavailable")
     return _name_of(payee)
@@ -134,7 +150,12 @@ def _choose(others: list[Holding], address: Address, *, currency: str) -> Holdin
     if same or is_open or personal:
         return (same or is_open or personal)[0]
     first = others[0]
-    return Holding(first.owner, first.owner_status, first.full_name, *(None,) * 8)
+    return Holding(first.owner, first.owner_status, first.full_name, first.keeps_away, first.is_kept_away, *(None,) * 8)
+
+
+def _is_a_person(payee: Holding) -> bool:
+    """A shop sells to everybody: whom its owner keeps away from themselves is nothing that its customers learn."""
+    return payee.kind != Wallet.Kind.MERCHANT
 
 
 def _can_receive(payee: Holding) -> bool:

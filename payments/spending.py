@@ -35,7 +35,11 @@ SELECT u.kyc_level,
     CASE WHEN %(type)s = 'ADD' THEN (
         SELECT sum(t.amount) FROM payments_gatewayorder g JOIN ledger_transaction t ON t.id = g.transaction_id
         WHERE g.state IN ('NEW', 'OPEN') AND t.to_wallet_id = w.id
-    ) END
+    ) END,
+    EXISTS (
+        SELECT FROM wallets_wallet p JOIN accounts_personblock b ON b.blocker_id = p.owner_id
+        WHERE p.id = %(credited)s AND p.kind = 'USER' AND b.blocked_id = w.owner_id
+    )
 FROM wallets_wallet w
 JOIN accounts_user u ON u.id = w.owner_id
 LEFT JOIN LATERAL (
@@ -103,7 +107,8 @@ CROSS JOIN LATERAL (
 ) last
 WHERE named.id = %(wallet)s AND last.day >= %(day)s
 """
-_LEAVING: Final = ["TRANSFER", "PAY", "WITHDRAW"]
+# A REFUND is counted where a person gives back what they were sent (`money_back_answers`).
+_LEAVING: Final = ["TRANSFER", "PAY", "WITHDRAW", "REFUND"]
 _NOTE: Final = """
 INSERT INTO payments_spending (
     wallet_id, transaction_id, type, amount, payee_wallet_id, bank_account_id, stepped_up,
@@ -136,6 +141,7 @@ class Standing:
     :ivar other_wallets: how many more the owner has.
     :ivar asks_support: an address of the owner's changed lately (`accounts.address_changes.is_recent`).
     :ivar being_added: of a top-up, what others of this wallet may still bring: they have an order that is open.
+    :ivar is_kept_away: the person whose own wallet is credited has blocked this one's owner.
     """
 
     per_transaction: Decimal | None
@@ -151,6 +157,7 @@ class Standing:
     other_wallets: int
     asks_support: bool
     being_added: Decimal
+    is_kept_away: bool
 
 
 def read_standing(*, wallet: int, movement_type: str, payee: Payee, credited: int | None, now: datetime) -> Standing:
@@ -185,6 +192,7 @@ def read_standing(*, wallet: int, movement_type: str, payee: Payee, credited: in
         other_wallets=row[14],
         asks_support=row[15],
         being_added=row[16] or Decimal(0),
+        is_kept_away=row[17],
     )
 
 

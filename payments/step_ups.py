@@ -81,6 +81,9 @@ def is_needed(*, movement: Movement, payee: Payee, standing: Standing) -> bool:
     amount, is_new = movement.amount, standing.is_new_payee
     if movement.type == "ADD":
         return False
+    if movement.type == "REFUND":
+        # Given back to whom it came from, so never to a stranger: its size counts, and what else was given back today.
+        return amount >= settings.STEP_UP_FROM or standing.day_total + amount > settings.STEP_UP_PAST_A_DAY
     return (
         amount >= settings.STEP_UP_FROM
         or (is_new and amount >= settings.STEP_UP_FROM_NEW_PAYEE)

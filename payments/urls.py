@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from payments import account_api, api, limit_api
+from payments import account_api, api, limit_api, person_block_api
 from payments.gateways import GATEWAYS
 
 urlpatterns = [
@@ -20,4 +20,6 @@ urlpatterns = [
     path("limits/<str:type>", limit_api.OwnLimitsView.as_view()),
     path("me/close", account_api.CloseView.as_view()),
     path("me/data", account_api.DataView.as_view()),
+    path("me/blocked-people", person_block_api.BlockedPeopleView.as_view()),
+    path("me/blocked-people/<str:id>", person_block_api.BlockedPersonView.as_view()),
 ]

@@ -74,11 +74,17 @@ def wallets_of(*, user: User) -> list[Wallet]:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A person and one of their wallets, or a person who has none (`wallet` is None)."""
+    """
+    A person and one of their wallets, or a person who has none (`wallet` is None).
+
+    :ivar keeps_away: this person blocks whoever asks; `is_kept_away`, the other way round.
+    """
 
     owner: int
     owner_status: str
     full_name: str
+    keeps_away: bool
+    is_kept_away: bool
     wallet: int | None
     uuid: UUID | None
     kind: str | None
@@ -106,8 +112,10 @@ _OWNERS: Final[dict[How, str]] = {
 }
 _HOLDINGS: Final = """
 WITH other AS MATERIALIZED (SELECT ({owner}) AS id)
-SELECT (SELECT id FROM other), u.id, u.status, u.full_name, w.id, w.uuid, w.kind, w.status, w.currency,
-       m.display_name, m.uuid, m.handle
+SELECT (SELECT id FROM other), u.id, u.status, u.full_name,
+       EXISTS (SELECT FROM accounts_personblock b WHERE b.blocker_id = u.id AND b.blocked_id = %(person)s),
+       EXISTS (SELECT FROM accounts_personblock b WHERE b.blocker_id = %(person)s AND b.blocked_id = u.id),
+       w.id, w.uuid, w.kind, w.status, w.currency, m.display_name, m.uuid, m.handle
 FROM accounts_user u
 LEFT JOIN wallets_wallet w ON w.owner_id = u.id
 LEFT JOIN wallets_merchant m ON m.wallet_id = w.id

@@ -77,6 +77,10 @@ ROW_LOCKS: Final = {
     ("payments/bank_accounts.py", "add_bank_account"): "one row, by its primary key",
     ("payments/closing.py", "_locked"): "order_by, by primary key, after their owner",
     ("payments/personal_data.py", "_count"): "one row, by its primary key",
+    ("payments/person_blocks.py", "_block"): "one row, by its primary key",
+    ("payments/money_back.py", "_make"): "one row, by its primary key",
+    ("payments/not_me.py", "stop"): "one row, by its primary key, before their wallets",
+    ("wallets/freezing.py", "freeze_own"): "order_by, by primary key, after their owner",
     ("payments/withdrawals.py", "_open_payout"): "one row, by its primary key, after the wallets",
 }
 # About four hundred: who needs a few more is told when it becomes many.

@@ -34,6 +34,8 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "idempotency_key_in_progress": (409, "The first request is still in progress"),
     "proposal_exists": (409, "Another proposal for this waits for its decision"),
     "proposal_over": (409, "This was decided before, or nobody decided it in time"),
+    "money_back_over": (409, "This request was answered before, or its time is over"),
+    "unblock_first": (409, "You have blocked this person"),
     "kyc_pending": (409, "Your identity document is being looked at"),
     "kyc_complete": (409, "Your identity is confirmed already"),
     "kyc_over": (409, "This was decided before"),

@@ -1,0 +1,155 @@
+"""
+Keeping a person away: no transfers, no requests and no look-ups of one's name from them.
+
+They are not told. What they try is answered as of anybody who cannot be paid (`recipient_unavailable`), and a look-up
+as of an address that is nobody's. It is about people: what is paid to a shop, or by one, is none of this. A transfer is
+judged at the door (`payees`) and again under the posting (`is_unwelcome`).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import structlog
+from django.db import transaction
+
+from accounts.models import PersonBlock, User
+from ledger.models import Transaction
+from ledger.movements import Movement
+from ledger.queries import MOST_ROWS, find_transaction
+from payments.payees import read_payee
+from payments.spending import Standing
+from wallet_project.kernel.errors import Refusal
+from wallet_project.kernel.ids import parse_public_id, public_id
+from wallets.display_names import masked
+from wallets.models import Wallet
+from wallets.queries import holdings
+
+log = structlog.get_logger("payments.person_blocks")
+
+MOST_BLOCKED: Final = 200
+CURSOR_PREFIX: Final = "cur"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """
+    :ivar name: of whoever is kept away, as its blocker may see it.
+    """
+
+    block: PersonBlock
+    name: str
+    is_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPage:
+    blocks: list[Kept]
+    next: str | None
+
+
+def block_payee(*, user: User, to: str, now: datetime) -> Kept:
+    """
+    Keep away whoever this address belongs to. Twice is as good as once.
+
+    :param to: an e-mail address, a phone number or a person's wallet id, as typed.
+    :raises Refusal: `invalid` (also oneself, and shops), `payee_not_found` (also of people who keep this one away: this
+        looks a name up, too), `limit_exceeded`, `blocked`.
+    """
+    address = read_payee(to)
+    _, others = holdings(user=user, how=address.how, value=address.value)
+    named = [each for each in others if each.uuid == address.value] if address.how == "wallet" else others
+    if named and address.how == "wallet" and named[0].kind == Wallet.Kind.MERCHANT:
+        raise Refusal.of_field("to", "This is a shop. Only people can be blocked.")
+    if not named or named[0].keeps_away:
+        raise Refusal("payee_not_found")
+    return _block(user, named[0].owner, "to", now)
+
+
+def block_counterparty(*, user: User, transaction: str, now: datetime) -> Kept:
+    """
+    Keep away the person on the other side of a transaction. Twice is as good as once.
+
+    :param transaction: the public id of one of this person's.
+    :raises Refusal: `not_found`; `invalid` (no person stands there), `limit_exceeded`, `blocked`.
+    """
+    other = counterparty_of(user=user, transaction=transaction)
+    if other is None or other.owner_id is None:
+        raise Refusal.of_field("transaction", "There is no person on its other side.")
+    return _block(user, other.owner_id, "transaction", now)
+
+
+def counterparty_of(*, user: User, transaction: str) -> Wallet | None:
+    """
+    The wallet of the person on the other side of a transaction, None where none stands there: a bank, a shop, oneself.
+
+    :raises Refusal: `not_found`.
+    """
+    seen = find_transaction(user=user, transaction=transaction)
+    uuid = parse_public_id(Wallet.PREFIX, seen.counterparty_wallet or "")
+    people = Wallet.objects.filter(kind=Wallet.Kind.USER).exclude(owner=user).exclude(owner__status=User.Status.CLOSED)
+    return None if uuid is None else people.filter(uuid=uuid).first()
+
+
+def unblock(*, user: User, block: str) -> None:
+    """
+    :param block: its public id.
+    :raises Refusal: `not_found`, for unknown ids and other people's alike.
+    """
+    uuid = parse_public_id(PersonBlock.PREFIX, block)
+    deleted = 0 if uuid is None else PersonBlock.objects.filter(blocker=user, uuid=uuid).delete()[0]
+    if not deleted:
+        raise Refusal("not_found", "You have blocked nobody by that id.")
+    log.info("person.let_in", user=user.public_id, block=block)
+
+
+def blocked_by(*, user: User, limit: int = MOST_ROWS, cursor: str | None = None) -> KeptPage:
+    """
+    Whom this person keeps away, newest first.
+
+    :raises Refusal: `cursor_invalid`.
+    """
+    blocks = PersonBlock.objects.filter(blocker=user).select_related("blocked")
+    wanted = blocks
+    if cursor is not None:
+        uuid = parse_public_id(CURSOR_PREFIX, cursor)
+        last = None if uuid is None else blocks.filter(uuid=uuid).first()
+        if last is None:
+            raise Refusal("cursor_invalid")
+        wanted = blocks.filter(pk__lt=last.pk)
+    rows = list(wanted.order_by("-pk")[: limit + 1])
+    more = len(rows) > limit
+    shown = [Kept(row, masked(row.blocked.full_name)) for row in rows[:limit]]
+    return KeptPage(shown, public_id(CURSOR_PREFIX, rows[limit - 1].uuid) if more else None)
+
+
+def block_between(*, user: User, other: int) -> PersonBlock | None:
+    """This person's block of that one, if there is one."""
+    return PersonBlock.objects.filter(blocker=user, blocked=other).first()
+
+
+def keeps_away(*, blocker: int, blocked: int) -> bool:
+    return PersonBlock.objects.filter(blocker=blocker, blocked=blocked).exists()
+
+
+def is_unwelcome(*, movement: Movement, standing: Standing) -> bool:
+    """Within the posting: whether the person who would be paid keeps its payer away, by now."""
+    return movement.type == Transaction.Type.TRANSFER and standing.is_kept_away
+
+
+def _block(user: User, other: int, field: str, now: datetime) -> Kept:
+    if other == user.pk:
+        raise Refusal.of_field(field, "That is you.")
+    with transaction.atomic():
+        # One after another, so that any number at once are no more than may.
+        locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        if locked.status != User.Status.ACTIVE:
+            raise Refusal("blocked")
+        known = PersonBlock.objects.filter(blocker=user, blocked=other).select_related("blocked").first()
+        if known is not None:
+            return Kept(known, masked(known.blocked.full_name))
+        if PersonBlock.objects.filter(blocker=user).count() >= MOST_BLOCKED:
+            raise Refusal("limit_exceeded", f"You can block {MOST_BLOCKED} people. Unblock one first.")
+        made = PersonBlock.objects.create(blocker=user, blocked_id=other, created_at=now)
+    log.info("person.kept_away", user=user.public_id, block=made.public_id)
+    return Kept(made, masked(made.blocked.full_name), is_new=True)
