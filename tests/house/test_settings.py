@@ -82,16 +82,18 @@ MALFORMED: Final = (
 
 
 # Loading what settings import is most of a start, so one interpreter does it and each case is a fork of it: settings
-# themselves are read anew, with exactly the environment of the case.
+# themselves are read anew, with exactly the environment of the case. None of what is loaded before reads it.
 FORKING: Final = """
 import json, os, sys
-import celery, dj_database_url, dj_email_url, django.conf, environs, psycopg, structlog, wallet_project.kernel.logs
-for environment in map(json.loads, sys.stdin):
+import celery, dj_database_url, dj_email_url, django.conf, environs, psycopg, structlog
+import django.core.signing, django.forms, wallet_project.schedule
+from wallet_project.kernel import browser_policy, environment, logs, rate_limits
+for case in map(json.loads, sys.stdin):
     out, into = os.pipe()
     child = os.fork()
     if child == 0:
         os.environ.clear()
-        os.environ.update(environment)
+        os.environ.update(case)
         os.dup2(into, 1), os.dup2(into, 2)
         status = 1
         try:
