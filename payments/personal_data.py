@@ -24,8 +24,11 @@ from accounts.models import (
     KnownDevice,
     KycSubmission,
     LostFactor,
+    Notification,
+    NotificationPreference,
     OutgoingMessage,
     Passkey,
+    PersonBlock,
     RecoveryCode,
     SecurityEvent,
     Session,
@@ -41,6 +44,7 @@ from wallet_project.kernel.database import give_back_connection
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.money import Money
 from wallet_project.kernel.sealing import unseal
+from wallets.display_names import masked
 from wallets.models import Wallet, WalletStatusChange
 from wallets.queries import wallets_of
 
@@ -219,8 +223,18 @@ def _sections(user: User, *, whole: bool) -> Mapping[str, Rows]:
             PaymentAttempt.objects.filter(order__transaction__to_wallet__owner=user),
             *("gateway", "payment_id", "amount_minor", "currency", "status", "method", "reference", "first_seen_at"),
         ),
+        "people_blocked": (
+            {"name": masked(each.blocked.full_name), "created_at": each.created_at}
+            for each in _rows(PersonBlock.objects.filter(blocker=user).select_related("blocked"))
+        ),
         "messages": _plain(
             OutgoingMessage.objects.filter(user=user), "purpose", "channel", "address", "requested_at", "sent_at"
+        ),
+        "notifications": _plain(
+            Notification.objects.filter(user=user), "kind", "title", "text", "transaction_id", "created_at", "read_at"
+        ),
+        "notification_preferences": _plain(
+            NotificationPreference.objects.filter(user=user), "kind", "channel", "is_on"
         ),
         "security_events": (_event(each, user) for each in _rows(SecurityEvent.objects.filter(about))),
     }
