@@ -134,6 +134,10 @@ try:
     # For each merchant.
     MOST_WEBHOOK_ENDPOINTS = env.int("WALLET_MOST_WEBHOOK_ENDPOINTS", default=5, validate=Range(1, 20))
     ADD_ORDER_LIFETIME_SECONDS = env.int("WALLET_ORDER_LIFETIME_SECONDS", default=1800, validate=Range(min=1))
+    # How long an event's row is kept after every consumer group has recorded it.
+    OUTBOX_KEEP_DAYS = env.int("WALLET_OUTBOX_KEEP_DAYS", default=7, validate=Range(1, 365))
+    # Whoever reads /metrics shows it; while it is empty there is no such page.
+    METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 except environs.EnvError as error:
     raise ImproperlyConfigured(f"Settings: {error}") from error
 
@@ -153,6 +157,8 @@ if not IS_LOCAL and (EMAIL_URL.startswith("inbox:") or SMS_URL.startswith("inbox
     raise ImproperlyConfigured("EMAIL_URL and SMS_URL: the inbox is refused while WALLET_ENV is production.")
 if not IS_LOCAL and not PUBLIC_URL.startswith("https://"):
     raise ImproperlyConfigured("PUBLIC_URL must begin with https:// while WALLET_ENV is production.")
+if METRICS_TOKEN and len(METRICS_TOKEN) < 32:
+    raise ImproperlyConfigured("METRICS_TOKEN must be empty or at least 32 characters long.")
 if len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("SECRET_KEY must be at least 50 characters long.")
 
