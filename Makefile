@@ -36,7 +36,7 @@ install-dev:
 	@$(INSTALL) --dev
 
 requirements: install-dev ## Compile requirements*.in to the pinned, hashed requirements*.txt
-	@for name in requirements requirements-local requirements-dev; do \
+	@for name in requirements requirements-local requirements-sandbox requirements-dev; do \
 		.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 			$$name.in --output-file $$name.txt || exit 1; \
 	done

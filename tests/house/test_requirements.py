@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 
 from tests.house.sources import imports_of, production_modules, text_of
 
-NAMES: Final = ("requirements", "requirements-local", "requirements-dev")
+NAMES: Final = ("requirements", "requirements-local", "requirements-sandbox", "requirements-dev")
 _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)")
 
 
@@ -52,7 +52,7 @@ def test_the_pins_satisfy_the_short_list(name: str) -> None:
     assert stale == []
 
 
-def test_the_three_files_agree_on_every_version() -> None:
+def test_the_files_agree_on_every_version() -> None:
     versions: dict[str, set[str]] = {}
     for name in NAMES:
         for package, (version, _) in pinned(name).items():
