@@ -1,0 +1,48 @@
+"""`manage.py replay_dead_letters`: try again what consumer groups could not take in."""
+
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from payments.consumers import GROUPS
+from wallet_project.kernel.events.dead_letters import replay_all, waiting
+
+
+class Command(BaseCommand):
+    help = (
+        "Have the waiting dead letters taken in by their groups, in order, each in a transaction of its own."
+        " Several may run at once. Exits 0 when none of those asked for is left, 1 when some still fail."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--group", choices=sorted(GROUPS), help="Only of this group.")
+        parser.add_argument("--event", type=UUID, help="Only the one with this id.")
+        parser.add_argument("--dry-run", action="store_true", help="List them, and change nothing.")
+
+    def handle(self, *, group: str | None, event: UUID | None, dry_run: bool, **options: Any) -> None:  # noqa: ARG002
+        groups = [group] if group else sorted(GROUPS)
+        if dry_run:
+            self._list(groups, event)
+            return
+        done = failed = 0
+        for name in groups:
+            for replay in replay_all(group=name, handler=GROUPS[name], event_id=event):
+                if replay.failed:
+                    failed += 1
+                    self.stdout.write(f"{name} {replay.event_id} still fails: {replay.failed}")
+                else:
+                    done += 1
+                    self.stdout.write(f"{name} {replay.event_id} taken in")
+        self.stdout.write(f"{done} taken in, {failed} still failing.")
+        left = sum(len(waiting(group=name, event_id=event)) for name in groups)
+        if left:
+            raise CommandError(f"Dead letters left: {left}.")
+
+    def _list(self, groups: list[str], event: UUID | None) -> None:
+        for name in groups:
+            for letter in waiting(group=name, event_id=event):
+                self.stdout.write(
+                    f"{name} {letter.event_id} partition {letter.partition} offset {letter.offset},"
+                    f" {letter.tries} tries, {letter.created_at:%Y-%m-%d %H:%M:%S %Z}: {letter.cause}"
+                )
