@@ -4,7 +4,17 @@ from typing import Final
 
 from django.urls import path
 
-from payments import account_views, bank_account_views, history_views, limit_views, receipt_views, views
+from accounts import not_me_links
+from payments import (
+    account_views,
+    bank_account_views,
+    history_views,
+    limit_views,
+    live_views,
+    not_me_views,
+    receipt_views,
+    views,
+)
 from payments.refund_views import GiveBack
 from payments.withdrawal_views import Withdraw
 
@@ -12,6 +22,7 @@ READ: Final = ["get", "head"]
 
 urlpatterns = [
     path("", history_views.home, name="home"),
+    path("live", live_views.live, name="live"),
     path("history", history_views.history, name="history"),
     path("add", views.AddMoney.as_view(), name="add"),
     path("send", views.Send.as_view(), name="send"),
@@ -29,6 +40,8 @@ urlpatterns = [
     path("limits", limit_views.limits, name="limits"),
     path("limits/<str:type>", limit_views.change, name="limits_change"),
     path("limits/<str:type>/drop", limit_views.drop, name="limits_drop"),
+    path(not_me_links.PAGE, not_me_views.by_link, name="not_me"),
+    path("notifications/<str:id>/not-me", not_me_views.signed_in_page, name="not_me_notification"),
     path("account/close", account_views.close, name="account_close"),
     path("account/data", account_views.data, name="account_data"),
     path("receipts/<str:transaction>", receipt_views.receipt, name="receipt"),

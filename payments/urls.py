@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from payments import account_api, api, limit_api, person_block_api
+from payments import account_api, api, limit_api, not_me_api, person_block_api
 from payments.gateways import GATEWAYS
 
 urlpatterns = [
@@ -20,6 +20,7 @@ urlpatterns = [
     path("limits/<str:type>", limit_api.OwnLimitsView.as_view()),
     path("me/close", account_api.CloseView.as_view()),
     path("me/data", account_api.DataView.as_view()),
+    path("notifications/<str:id>/not-me", not_me_api.NotMeView.as_view()),
     path("me/blocked-people", person_block_api.BlockedPeopleView.as_view()),
     path("me/blocked-people/<str:id>", person_block_api.BlockedPersonView.as_view()),
 ]

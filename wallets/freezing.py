@@ -9,6 +9,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import User
 from accounts.notices import notify
+from wallet_project.kernel.database import require_transaction
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.reasons import read_reason
 from wallets.models import Wallet, WalletStatusChange
@@ -39,6 +40,30 @@ def unfreeze(*, wallet: Wallet, by: User, reason: str, now: datetime) -> list[in
     :raises Refusal: as `freeze`.
     """
     return _change(wallet=wallet, by=by, reason=reason, status=Wallet.Status.ACTIVE, now=now)
+
+
+def freeze_own(*, owner: User, reason: str, now: datetime) -> list[Wallet]:
+    """
+    A person stops their own wallets, all of them: somebody else may be using them. Only support lets money leave again.
+    Twice changes nothing. Whoever asks has locked their row, as closing does, and tells them.
+
+    :returns: those that are frozen now and were not before.
+    """
+    require_transaction("default")
+    # In order, and not the key: a posting of the same moment is before, or finds them frozen.
+    open_ones = Wallet.objects.filter(owner=owner, status=Wallet.Status.ACTIVE).order_by("pk")
+    wallets = list(open_ones.select_for_update(no_key=True))
+    for wallet in wallets:
+        wallet.status = Wallet.Status.FROZEN
+        wallet.save(update_fields=["status"])
+        WalletStatusChange.objects.create(
+            wallet=wallet, by=owner, status=Wallet.Status.FROZEN, reason=reason, created_at=now
+        )
+        audit.record("wallet.frozen", now=now, subject=owner, object=wallet.public_id, reason=reason)
+        log.info(
+            "wallets.status_changed", wallet=wallet.public_id, by=owner.public_id, status=Wallet.Status.FROZEN.value
+        )
+    return wallets
 
 
 def may_freeze(*, wallet: Wallet, by: User) -> bool:
