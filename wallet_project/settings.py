@@ -5,6 +5,7 @@ A missing or malformed value stops start-up with its name. `WALLET_ENV=productio
 default; `local` is the same settings plus plain HTTP, the demo and the inbox.
 """
 
+import gc
 import logging
 import os
 import sys
@@ -22,6 +23,10 @@ from wallet_project.kernel import browser_policy, logs
 from wallet_project.kernel.environment import checkouts_of, env, gateway_variables, key_bytes
 from wallet_project.kernel.rate_limits import LOCAL, PRODUCTION
 from wallet_project.schedule import beat_schedule
+
+# What is loaded from here on stays as long as the process. Looking through it for garbage, again and again, would be a
+# tenth of every start; `KernelConfig.ready` begins to look once all is loaded.
+gc.disable()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -180,6 +185,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django_htmx",
     "django_otp",
     "rest_framework",
     "drf_spectacular",
@@ -217,6 +223,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "accounts.notification_views.bell",
             ]
         },
     }

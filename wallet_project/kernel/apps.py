@@ -1,3 +1,5 @@
+import gc
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,7 @@ class KernelConfig(AppConfig):
 
     def ready(self) -> None:
         from wallet_project.kernel import checks  # noqa: F401  (registers the start-up checks)
+
+        # What is loaded is no garbage, and is never looked through again, nor copied into a worker's children for that.
+        gc.freeze()
+        gc.enable()

@@ -91,8 +91,10 @@ def _redis_address(value: str) -> str:
 
 @env.parser_for("time_zone")
 def _time_zone(value: str) -> str:
-    if value not in zoneinfo.available_timezones():
-        raise environs.EnvError("must be the name of a time zone, like Asia/Kolkata")
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise environs.EnvError("must be the name of a time zone, like Asia/Kolkata") from error
     return value
 
 
