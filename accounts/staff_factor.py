@@ -10,7 +10,6 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 
 from accounts import second_factor
-from accounts.factor_views import begin
 from accounts.page_sessions import session_of
 from wallet_project.kernel.redirects import see_other
 
@@ -27,6 +26,9 @@ def ask(request: HttpRequest, *, next: str) -> HttpResponse:
 
     :param next: where to go once it was shown; judged already, never another site.
     """
+    # With the pages come passkeys and all that they stand on, for which no process waits that only has the admin's lists.
+    from accounts.factor_views import begin
+
     session = session_of(request)
     if session is None:
         return see_other("sign_in")
