@@ -35,6 +35,7 @@ This file sets the environment when it is imported and only then loads Django's 
 hence no `DJANGO_SETTINGS_MODULE` in pyproject.toml: pytest-django would load them earlier.
 """
 
+import gc
 import importlib
 import os
 from collections.abc import Generator, Iterator
@@ -50,6 +51,8 @@ from tests.running import Run, free_pair
 
 BEGINS_THE_RUN = environment.choose()
 django.setup()
+# Until all tests are known: what is loaded stays to the end, and is not looked through for garbage again and again.
+gc.disable()
 # Each test client makes its own chain of middleware, and there WhiteNoise would read every static file once more.
 settings.WHITENOISE_AUTOREFRESH = True
 # Only a session of ours is somebody's. Imported here, for it needs what has just been set up.
@@ -64,6 +67,8 @@ def pytest_configure(config: pytest.Config) -> None:
         environment.servers.start_for_workers()
         # But for this: pytest-django would load a worker's settings before the worker chose its Valkey database.
         del os.environ["DJANGO_SETTINGS_MODULE"]
+        # This process only hands out.
+        gc.enable()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -108,6 +113,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(group))
     places = {group: place for place, group in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(_group_of(item), len(places)))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def _group_of(item: pytest.Item) -> str:
