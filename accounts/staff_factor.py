@@ -26,7 +26,7 @@ def ask(request: HttpRequest, *, next: str) -> HttpResponse:
 
     :param next: where to go once it was shown; judged already, never another site.
     """
-    # With the pages come passkeys and all that they stand on, for which no process waits that only has the admin's lists.
+    # With the pages come passkeys and all that they stand on, for which no other process waits.
     from accounts.factor_views import begin
 
     session = session_of(request)
