@@ -22,6 +22,7 @@ from accounts.notices import notify
 from accounts.own_password import check_own_password
 from payments.bank_accounts import forget_number
 from payments.disputes import UNDECIDED
+from payments.merchant_webhooks.endpoints import remove_endpoints
 from payments.models import BankAccount, Case, Dispute, GatewayOrder, GatewayRefund, Payout, StepUp
 from payments.payout_outcomes import OPEN as PAYOUT_OPEN
 from payments.refund_outcomes import OPEN as REFUND_OPEN
@@ -106,6 +107,7 @@ def _close(user: User, now: datetime) -> list[int]:
     messages = notify(user=locked, kind="account_closed", now=now)
     _close_wallets(wallets, locked, now)
     _forget_bank_accounts(locked, now)
+    remove_endpoints(wallets=wallets, now=now)
     StepUp.objects.filter(user=locked, spent_at=None).delete()
     audit.record("account.closed", now=now, actor=locked, subject=locked)
     erase_person(user=locked, keep=messages, now=now)

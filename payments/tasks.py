@@ -6,14 +6,19 @@ from typing import Final
 from celery import shared_task
 from django.utils import timezone
 
+from accounts.tasks import wake_sender
 from payments import bank_checks, disputes, payouts, refunds, settlements, step_ups
 from payments.expiry import sweep_orders
+from payments.merchant_webhooks import log, sending
 from payments.proposals import finish_agreed
 from payments.reconciling import reconciliation
+from payments.waking import wake
 from payments.webhooks import process_event, waiting_events
 
 # Well within a task's time limit, however slow the gateway is.
 LONGEST_SWEEP_SECONDS: Final = 45.0
+# One merchant's messages at a stretch; then the others' come first.
+LONGEST_OF_ONE_ENDPOINT_SECONDS: Final = 5.0
 
 
 @shared_task(name="payments.process_webhook_events")
@@ -95,3 +100,27 @@ def collect_settlements() -> None:
 def reconcile_lately() -> None:
     """A day too long for that is reconciled by `manage.py reconcile`."""
     reconciliation.reconcile_lately(now=timezone.now())
+
+
+@shared_task(name="payments.send_merchant_webhooks")
+def send_merchant_webhooks(*, endpoint_id: int) -> None:
+    """What of one endpoint is due, for a while; what is left comes again behind the others."""
+    until = time.monotonic() + LONGEST_OF_ONE_ENDPOINT_SECONDS
+    while time.monotonic() < until:
+        told = sending.send_next(endpoint_id=endpoint_id, now=timezone.now())
+        if told is None:
+            return
+        wake_sender(told)
+    wake(send_merchant_webhooks, endpoint_id=endpoint_id)
+
+
+@shared_task(name="payments.sweep_merchant_webhooks")
+def sweep_merchant_webhooks() -> None:
+    """Finds whose next try is due, or whose wake-up was lost. It sends nothing itself."""
+    for endpoint_id in sending.due_endpoints(now=timezone.now()):
+        wake(send_merchant_webhooks, endpoint_id=endpoint_id)
+
+
+@shared_task(name="payments.purge_merchant_webhooks")
+def purge_merchant_webhooks() -> None:
+    log.purge(now=timezone.now(), longest_seconds=LONGEST_SWEEP_SECONDS)

@@ -23,6 +23,8 @@ def beat_schedule(*, sweep_seconds: float) -> dict[str, dict[str, Any]]:
             _entry("payments.sweep_refunds", every=sweep_seconds),
             _entry("payments.sweep_open_orders", every=sweep_seconds),
             _entry("payments.sweep_disputes", every=300.0),
+            _entry("payments.sweep_merchant_webhooks", every=sweep_seconds),
+            _entry("payments.purge_merchant_webhooks", every=_HOUR),
             _entry("payments.finish_proposals", every=60.0),
             _entry("payments.collect_settlements", every=_HOUR),
             _entry("payments.forget_step_ups", every=_HOUR),

@@ -39,6 +39,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "kyc_pending": (409, "Your identity document is being looked at"),
     "kyc_complete": (409, "Your identity is confirmed already"),
     "kyc_over": (409, "This was decided before"),
+    "webhook_disabled": (409, "The endpoint is switched off"),
     "body_too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "Unsupported media type"),
     "idempotency_key_reused": (422, "The key was used for another request"),

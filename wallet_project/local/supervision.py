@@ -24,7 +24,7 @@ from wallet_project.local.servers import HOST, Server, ServerError, leashed
 from wallet_project.local.state import State, write_privately
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
-QUEUES: Final = "gateway,sweeps,messages,default"
+QUEUES: Final = "gateway,sweeps,messages,webhooks,default"
 SERVERS: Final = "servers"
 APPLICATION: Final = "application"
 SCHEDULE: Final = "schedule"

@@ -8,6 +8,7 @@ from accounts.kyc_records import reseal_submissions
 from accounts.totp import reseal_secrets
 from payments.bank_accounts import reseal_numbers
 from payments.event_bodies import reseal_bodies
+from payments.merchant_webhooks.signing import reseal_webhook_secrets
 
 
 class Command(BaseCommand):
@@ -15,4 +16,5 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         changed = reseal_numbers() + reseal_secrets() + reseal_submissions() + reseal_bodies()
+        changed += reseal_webhook_secrets()
         self.stdout.write(f"sealed anew: {changed}")
