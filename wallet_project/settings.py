@@ -13,13 +13,12 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import dj_email_url
 import environs
 from django.core.exceptions import ImproperlyConfigured
 from marshmallow.validate import Range
 from psycopg import IsolationLevel
 
-from wallet_project.kernel import browser_policy, logs
+from wallet_project.kernel import browser_policy, logs, mail_urls
 from wallet_project.kernel.environment import checkouts_of, env, gateway_variables, key_bytes
 from wallet_project.kernel.rate_limits import LOCAL, PRODUCTION
 from wallet_project.schedule import beat_schedule
@@ -87,6 +86,13 @@ try:
     EMAIL_URL: str = env.text("EMAIL_URL")
     DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="Wallet <no-reply@localhost>")
     SMS_URL = env.str("SMS_URL", default="")
+    # Without it no browser is woken. Its public half is in every subscription: a new one ends them all.
+    VAPID_PRIVATE_KEY: bytes = env.key_bytes("VAPID_PRIVATE_KEY") if env.str("VAPID_PRIVATE_KEY", default="") else b""
+    # Whose push services may be asked. A browser says where it is reached; with a dot first, every host below.
+    PUSH_SERVICES: list[str] = env.texts(
+        "WALLET_PUSH_SERVICES",
+        default="fcm.googleapis.com,jmt17.google.com,.push.services.mozilla.com,.push.apple.com,.notify.windows.com",
+    )
     TIME_ZONE: str = env.time_zone("WALLET_TIME_ZONE", default="Asia/Kolkata")
     # How many proxies of ours stand before the web processes; each adds to X-Forwarded-For, which else is not believed.
     TRUSTED_PROXIES = env.int("WALLET_TRUSTED_PROXIES", default=0, validate=Range(0, 5))
@@ -139,6 +145,8 @@ try:
     # For each merchant.
     MOST_WEBHOOK_ENDPOINTS = env.int("WALLET_MOST_WEBHOOK_ENDPOINTS", default=5, validate=Range(1, 20))
     ADD_ORDER_LIFETIME_SECONDS = env.int("WALLET_ORDER_LIFETIME_SECONDS", default=1800, validate=Range(min=1))
+    # What some consumer group has not recorded so long after it was published is published again.
+    REPUBLISH_SECONDS = env.float("WALLET_REPUBLISH_SECONDS", default=60.0, validate=Range(0.1, 3600))
     # How long an event's row is kept after every consumer group has recorded it.
     OUTBOX_KEEP_DAYS = env.int("WALLET_OUTBOX_KEEP_DAYS", default=7, validate=Range(1, 365))
     # Whoever reads /metrics shows it; while it is empty there is no such page.
@@ -424,12 +432,12 @@ CONTENT_SECURITY_POLICY = browser_policy.content_security_policy(
 )
 PERMISSIONS_POLICY = browser_policy.PERMISSIONS
 
-# E-mail leaves by SMTP; locally every message lands in the inbox instead.
+# E-mail leaves by SMTP or by a service's API; locally every message lands in the inbox instead.
 if not EMAIL_URL.startswith("inbox:"):
-    if urlsplit(EMAIL_URL).scheme not in ("smtp", "smtps", "submission"):
-        raise ImproperlyConfigured("EMAIL_URL must be smtp://, smtps:// or submission:// (or inbox: locally).")
-    vars().update(dj_email_url.parse(EMAIL_URL))
-EMAIL_TIMEOUT = 10
+    try:
+        vars().update(mail_urls.mail_settings(EMAIL_URL))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"EMAIL_URL must be {error} (or inbox: locally).") from None
 if SMS_URL and not SMS_URL.startswith("inbox:"):
     _sms = urlsplit(SMS_URL)
     if _sms.scheme != "twilio" or not (_sms.username and _sms.password and _sms.hostname and "from=" in _sms.query):
