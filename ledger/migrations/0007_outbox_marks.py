@@ -1,4 +1,4 @@
-"""The application may mark an event as published, again, and as settled; what the event says stays as it was written."""
+"""The application may mark an event as published, again, and as settled; what the event says stays as written."""
 
 from django.db import migrations
 
