@@ -20,7 +20,9 @@ from tests.running import CHECKOUT, Run, clean_environment, free_pair, wait_unti
 pytestmark = [pytest.mark.runner, pytest.mark.xdist_group("starts")]
 
 SECOND_START_SECONDS = 15
-NAMES = {"postgres", "valkey", "kafka", "web", "worker", "beat", "sandbox"}
+NAMES = {
+    *("postgres", "valkey", "kafka", "web", "worker", "beat", "relay", "notifications", "webhooks", "sandbox"),
+}
 
 
 @pytest.fixture(scope="module")

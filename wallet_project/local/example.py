@@ -18,7 +18,7 @@ def _thirty_two_bytes() -> str:
 
 
 def production() -> dict[str, str]:
-    """Every variable without a default, by name; keys and passwords are made anew on each call."""
+    """Every variable without a default, and those keys without which something is switched off; made anew each time."""
     return {
         "WALLET_ENV": "production",
         "SECRET_KEY": secrets.token_urlsafe(48),
@@ -37,6 +37,8 @@ def production() -> dict[str, str]:
         "RAZORPAY_KEY_ID": "rzp_live_example",
         "RAZORPAY_KEY_SECRET": secrets.token_urlsafe(18),
         "RAZORPAY_WEBHOOK_SECRETS": secrets.token_urlsafe(18),
+        "METRICS_TOKEN": secrets.token_urlsafe(32),
+        "VAPID_PRIVATE_KEY": _thirty_two_bytes(),
         "EMAIL_URL": f"submission://wallet:{secrets.token_urlsafe(18)}@mail.example.com:587",
         "EMAIL_FROM": f"Wallet <no-reply@{_HOST}>",
     }

@@ -28,7 +28,7 @@ from wallet_project.local.home import Home, HomeError
 from wallet_project.local.output import Output
 from wallet_project.local.servers import HOST, Kafka, Postgres, Server, ServerError, Valkey, leashed
 from wallet_project.local.state import State, is_free, write_privately
-from wallet_project.local.supervision import APPLICATION, SCHEDULE, SERVERS, SupervisionError, Supervisor
+from wallet_project.local.supervision import AFTERWARDS, APPLICATION, SERVERS, SupervisionError, Supervisor
 
 _READY_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.1
@@ -117,8 +117,8 @@ def _run_in(home: Home, *, port: int, environ: Mapping[str, str]) -> int:
             _remember_prepared(state, servers, chosen)
         supervisor.start(APPLICATION)
         _wait_until_ready(supervisor, port=port, redis_url=chosen["REDIS_URL"])
-        # Beat is in nobody's way at first, and reading the whole wallet's code takes a processor its time.
-        supervisor.start(SCHEDULE)
+        # What happens until these are up waits for them, in the outbox and in the schedule.
+        supervisor.start(AFTERWARDS)
         output.say(f"wallet ready at http://{HOST}:{port}")
         _watch(supervisor)
     finally:

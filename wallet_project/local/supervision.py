@@ -27,7 +27,10 @@ CHECKOUT: Final = Path(__file__).resolve().parents[2]
 QUEUES: Final = "gateway,sweeps,messages,webhooks,default"
 SERVERS: Final = "servers"
 APPLICATION: Final = "application"
-SCHEDULE: Final = "schedule"
+AFTERWARDS: Final = "afterwards"
+CONSUMERS: Final = ("notifications", "webhooks")
+# In nobody's way at first: reading the whole wallet's code takes a processor its time, for each of them.
+_LATER: Final = ("beat", "relay", *CONSUMERS)
 _ANSWER_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 25.0
 _POLL_SECONDS: Final = 0.05
@@ -59,31 +62,32 @@ def server_program(server: Server, *, home: Home) -> Program:
 
 
 def application_programs(*, home: Home, port: int) -> list[Program]:
-    """Web, worker, beat and the sandbox, each with the home's env file."""
-    commands = {
-        "web": [
-            *("granian", "--interface", "wsgi", "--host", HOST, "--port", str(port)),
+    """Web, worker, beat, relay, consumers and the sandbox, each with the home's env file."""
+    commands: dict[str, tuple[str, ...]] = {
+        "web": (
+            *("-m", "granian", "--interface", "wsgi", "--host", HOST, "--port", str(port)),
             *("--workers", "2", "--blocking-threads", "8", "--respawn-failed-workers"),
             *("--workers-kill-timeout", "2", "--no-ws", "wallet_project.wsgi:application"),
-        ],
-        "worker": [
-            *("celery", "-A", "wallet_project.celery", "worker", "-Q", QUEUES, "--concurrency", "2"),
+        ),
+        "worker": (
+            *("-m", "celery", "-A", "wallet_project.celery", "worker", "-Q", QUEUES, "--concurrency", "2"),
             *("--loglevel", "INFO", "--without-gossip", "--without-mingle"),
-        ],
-        "beat": [
-            *("celery", "-A", "wallet_project.celery", "beat", "--loglevel", "INFO"),
+        ),
+        "beat": (
+            *("-m", "celery", "-A", "wallet_project.celery", "beat", "--loglevel", "INFO"),
             *("--pidfile", "", "--schedule", str(home.run / "beat-schedule")),
-        ],
-        "sandbox": ["payments.sandbox"],
+        ),
+        "relay": ("manage.py", "relay_outbox"),
+        **{group: ("manage.py", "consume_events", group) for group in CONSUMERS},
+        "sandbox": ("-m", "payments.sandbox"),
     }
     programs = []
     for name, command in commands.items():
-        interpreted = [sys.executable, "-m", *command]
         programs.append(
             Program(
                 name=name,
                 command=leashed(
-                    interpreted,
+                    [sys.executable, *command],
                     record=home.run / f"{name}.json",
                     # A task that is cut off runs again; a worker that waited for one would outlive the runner.
                     stop_signal="SIGQUIT" if name == "worker" else "SIGTERM",
@@ -145,9 +149,9 @@ def configuration(
         ),
         *(_section(program, logs=home.logs) for program in (*servers, *application)),
     ]
-    schedule = [program for program in application if program.name == "beat"]
-    others = [program for program in application if program.name != "beat"]
-    for name, programs, priority in ((SERVERS, servers, 10), (APPLICATION, others, 20), (SCHEDULE, schedule, 30)):
+    later = [program for program in application if program.name in _LATER]
+    others = [program for program in application if program.name not in _LATER]
+    for name, programs, priority in ((SERVERS, servers, 10), (APPLICATION, others, 20), (AFTERWARDS, later, 30)):
         if programs:
             names = ",".join(program.name for program in programs)
             sections.append(f"[group:{name}]\nprograms={names}\npriority={priority}")

@@ -113,6 +113,8 @@ def settings_of(*, home: Path, port: int, state: State, given: Mapping[str, str]
         "WALLET_ASK_AFTER_SECONDS": "6",
         "WALLET_STOP_WAITING_SECONDS": "120",
         "WALLET_REFUNDS_BY_PERSON": "1",
+        # The embedded broker keeps nothing over its end, so what it has lost is published again soon.
+        "WALLET_REPUBLISH_SECONDS": "10",
         # One demo person tries every ending of an account's number, and more than once.
         "WALLET_MOST_BANK_ACCOUNTS": "100",
         "WALLET_MOST_BANK_ACCOUNTS_A_DAY": "1000",
@@ -129,6 +131,8 @@ def settings_of(*, home: Path, port: int, state: State, given: Mapping[str, str]
         "RAZORPAY_KEY_ID": state.keep("razorpay.key_id", lambda: f"rzp_test_{secrets.token_hex(7)}"),
         "RAZORPAY_KEY_SECRET": state.keep("razorpay.key_secret", lambda: secrets.token_urlsafe(24)),
         "RAZORPAY_WEBHOOK_SECRETS": ",".join(secrets_of_webhooks),
+        "METRICS_TOKEN": state.keep("metrics_token", lambda: secrets.token_urlsafe(32)),
+        "VAPID_PRIVATE_KEY": state.keep("vapid_private_key", _thirty_two_bytes),
         "EMAIL_URL": "inbox:",
         "SMS_URL": "inbox:",
         "STATIC_ROOT": str(home / "static"),
