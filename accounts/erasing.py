@@ -18,9 +18,12 @@ from accounts.models import (
     KnownDevice,
     KycSubmission,
     LostFactor,
+    Notification,
+    NotificationPreference,
     OutgoingMessage,
     Passkey,
     PersonBlock,
+    PushSubscription,
     RecoveryDevice,
     Session,
     StatusChange,
@@ -47,6 +50,9 @@ def erase_person(*, user: User, keep: list[int], now: datetime) -> None:
     # Each names an address that is theirs no more, and one of them could bring it back.
     AddressChange.objects.filter(user=user).delete()
     OutgoingMessage.objects.filter(user=user).exclude(pk__in=keep).delete()
+    # Each names what happened to their money, and with whom.
+    Notification.objects.filter(user=user).delete()
+    NotificationPreference.objects.filter(user=user).delete()
     # Both ways: there is nobody left to be kept away, or to keep others away.
     PersonBlock.objects.filter(Q(blocker=user) | Q(blocked=user)).delete()
     LostFactor.objects.filter(user=user, ended_at=None).update(status=LostFactor.Status.STOPPED, ended_at=now)
@@ -77,7 +83,7 @@ def _forget_factors_and_devices(user: User, now: datetime) -> None:
     sessions = Session.objects.filter(user=user)
     sessions.filter(revoked_at=None).update(revoked_at=now)
     sessions.update(label="", address=None, device=None)
-    for of_theirs in (KnownDevice, TotpDevice, RecoveryDevice, Passkey):
+    for of_theirs in (KnownDevice, TotpDevice, RecoveryDevice, Passkey, PushSubscription):
         of_theirs.objects.filter(user=user).delete()
 
 

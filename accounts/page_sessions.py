@@ -99,7 +99,10 @@ def _person_of(request: HttpRequest) -> User | AnonymousUser:
     ):
         request.session.flush()
         return _nobody()
-    sessions.note_use(session=session, now=now)
+    match = request.resolver_match
+    # A page left open is nobody who uses it.
+    if match is None or not getattr(match.func, "looks_by_itself", False):
+        sessions.note_use(session=session, now=now)
     _keep(request, session.user, session)
     return session.user
 

@@ -10,6 +10,7 @@ from accounts import (
     kyc_views,
     lost_factor_stops,
     lost_factor_views,
+    notification_views,
     reset_links,
     security_views,
     session_views,
@@ -51,5 +52,9 @@ urlpatterns = [
     path("security/sessions", session_views.session_list, name="sessions"),
     path("security/sessions/end-others", session_views.session_end_others, name="session_end_others"),
     path("security/sessions/<str:id>/end", session_views.session_end, name="session_end"),
+    path("notifications", notification_views.notification_list, name="notifications"),
+    path("notifications/read", notification_views.notifications_read, name="notifications_read"),
+    path("notifications/preferences", notification_views.preferences, name="notification_preferences"),
+    path("notifications/<str:id>/read", notification_views.notification_read, name="notification_read"),
     path("dev/inbox", views.inbox, name="inbox"),
 ]

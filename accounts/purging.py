@@ -9,7 +9,16 @@ from django.db import transaction
 from accounts.erasing import erase_what_was_kept
 from accounts.kyc_images import sweep_unnamed
 from accounts.kyc_records import erase_refused
-from accounts.models import AddressChange, AddressTries, InboxMessage, OutgoingMessage, Session, User
+from accounts.models import (
+    AddressChange,
+    AddressTries,
+    InboxMessage,
+    Notification,
+    OutgoingMessage,
+    PushSubscription,
+    Session,
+    User,
+)
 
 CLAIM_LIFETIME: Final = timedelta(days=7)
 COUNTER_LIFETIME: Final = timedelta(days=1)
@@ -18,6 +27,8 @@ MESSAGE_LIFETIME: Final = timedelta(days=7)
 SESSION_LIFETIME: Final = timedelta(days=30)
 # Long after it could be undone, support may be asked about it.
 CHANGE_LIFETIME: Final = timedelta(days=90)
+# What somebody was told; the ledger's history stays.
+NOTIFICATION_LIFETIME: Final = timedelta(days=2 * 365)
 MOST_IN_ONE_RUN: Final = 1000
 
 
@@ -25,10 +36,15 @@ def purge(*, now: datetime) -> None:
     """Safe to run twice, and beside everything else: each row is locked, or skipped where it is in use."""
     AddressTries.objects.filter(window_started_at__lt=now - COUNTER_LIFETIME).delete()
     InboxMessage.objects.filter(sent_at__lt=now - MESSAGE_LIFETIME).delete()
+    # Before their sessions: without one, a browser would be woken again.
+    PushSubscription.objects.filter(session__revoked_at__isnull=False).delete()
     Session.objects.filter(expires_at__lt=now - SESSION_LIFETIME).delete()
     AddressChange.objects.filter(requested_at__lt=now - CHANGE_LIFETIME).delete()
     SessionStore.clear_expired()  # of pages and admin
     OutgoingMessage.objects.filter(requested_at__lt=now - MESSAGE_LIFETIME).delete()
+    Notification.objects.filter(created_at__lt=now - NOTIFICATION_LIFETIME).delete()
+    # One that was noted while its person was closing their account.
+    Notification.objects.filter(user__status=User.Status.CLOSED).delete()
     erase_what_was_kept(now=now)
     erase_refused(now=now)
     sweep_unnamed(now=now)

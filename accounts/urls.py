@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import account_api, address_api, api, factor_api, kyc_api, session_api
+from accounts import account_api, address_api, api, factor_api, kyc_api, notification_api, session_api
 
 urlpatterns = [
     path("auth/register", api.RegisterView.as_view()),
@@ -20,6 +20,10 @@ urlpatterns = [
     path("me/addresses/confirm", address_api.AddressConfirmView.as_view()),
     path("me/addresses/<str:channel>", address_api.AddressView.as_view()),
     path("me/kyc", kyc_api.MyKycView.as_view()),
+    path("me/notification-preferences", notification_api.PreferencesView.as_view()),
     path("me/sessions", session_api.SessionsView.as_view()),
     path("me/sessions/<str:id>", session_api.SessionView.as_view()),
+    path("notifications", notification_api.NotificationsView.as_view()),
+    path("notifications/read", notification_api.ReadAllView.as_view()),
+    path("notifications/<str:id>/read", notification_api.ReadView.as_view()),
 ]

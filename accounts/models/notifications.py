@@ -19,6 +19,7 @@ class Notification(models.Model):
     """
 
     PREFIX: Final = "ntf"
+    TRANSACTION_PREFIX: Final = "txn"
 
     uuid = models.UUIDField(default=new_uuid, unique=True, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="notifications", db_index=False)
@@ -50,6 +51,11 @@ class Notification(models.Model):
     @property
     def public_id(self) -> str:
         return public_id(self.PREFIX, self.uuid)
+
+    @property
+    def transaction_id(self) -> str | None:
+        """The public id of the transaction that it tells of."""
+        return None if self.transaction is None else public_id(self.TRANSACTION_PREFIX, self.transaction)
 
 
 class NotificationPreference(models.Model):

@@ -73,6 +73,7 @@ BODIES: Final[Mapping[str, Body]] = {
     "post /me/addresses/confirm": lambda _: {"id": "adc_00000000000000000000000000", "code": "123456"},
     # It takes a form with an image, and says so: tests/accounts/test_kyc.py slips things into that.
     "post /me/kyc": lambda _: {},
+    "put /me/notification-preferences": lambda _: {"preferences": [{"kind": "money_in", "sms": True}]},
     "put /limits/{type}": lambda _: {"per_transaction": "1000.00", "per_day": "2000.00"},
     "post /bank-accounts": lambda _: {
         "holder_name": "Ravi Kumar",

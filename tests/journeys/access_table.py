@@ -106,12 +106,18 @@ PAGES: Final[Mapping[str, Access]] = {
     "security/sessions/end-others": Access(POST=SIGNED_IN),
     "security/sessions/<str:id>/end": Access(POST=OWN, id="session"),
     "kyc": Access(GET=SIGNED_IN, POST=SIGNED_IN),
+    "notifications": Access(GET=SIGNED_IN),
+    "notifications/read": Access(POST=SIGNED_IN),
+    "notifications/preferences": Access(GET=SIGNED_IN, POST=SIGNED_IN),
+    "notifications/<str:id>/read": Access(POST=OWN, id="notification"),
     "dev/inbox": Access(GET=PUBLIC),
     # ledger
     "audit/": Access(GET=AUDITS),
     "audit/entries.csv": Access(GET=AUDITS),
     # payments
     "": Access(GET=PUBLIC),
+    # Strangers are told that they are none of ours, so that a page left open says that it is over.
+    "live": Access(GET=PUBLIC),
     "history": Access(GET=SIGNED_IN),
     "add": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "send": Access(GET=SIGNED_IN, POST=SIGNED_IN),
@@ -161,6 +167,10 @@ API: Final[Mapping[str, Access]] = {
     "api/v1/me/kyc": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "api/v1/me/sessions": Access(GET=SIGNED_IN),
     "api/v1/me/sessions/<str:id>": Access(DELETE=OWN, id="session"),
+    "api/v1/me/notification-preferences": Access(GET=SIGNED_IN, PUT=SIGNED_IN),
+    "api/v1/notifications": Access(GET=SIGNED_IN),
+    "api/v1/notifications/read": Access(POST=SIGNED_IN),
+    "api/v1/notifications/<str:id>/read": Access(POST=OWN, id="notification"),
     "api/v1/me/close": Access(POST=SIGNED_IN),
     "api/v1/me/data": Access(GET=SIGNED_IN),
     # wallets

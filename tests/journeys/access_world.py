@@ -21,7 +21,7 @@ from accounts.addresses import any_address
 from accounts.blocking import block
 from accounts.kyc import submit
 from accounts.lost_factors import ask
-from accounts.models import Passkey, Session, User
+from accounts.models import Notification, Passkey, Session, User
 from accounts.roles import AUDITOR, SUPPORT, SUPPORT_LEAD, appoint, appoint_superuser
 from payments.captures import settle_order
 from payments.models import Proposal
@@ -130,6 +130,9 @@ def build(counterpart: Merchant, sandbox: Sandbox) -> World:
     passkey = Passkey.objects.create(
         user=asha.user, credential_id=b"hers", public_key=b"key", name="Her phone", created_at=timezone.now()
     )
+    notification = Notification.objects.create(
+        user=asha.user, kind="money_in", title="Money", text="Came in.", created_at=timezone.now()
+    )
     world.things.update(
         passkey=Thing(str(passkey.pk), str(NO_KEY)),
         top_up=_public("txn", order.transaction.public_id),
@@ -137,6 +140,7 @@ def build(counterpart: Merchant, sandbox: Sandbox) -> World:
         bank_account=_public("bnk", story.account.public_id),
         second_account=_public("bnk", bank_account(asha, "1671")),
         wallet=_public("wal", asha.wallet.public_id),
+        notification=_public("ntf", notification.public_id),
         draft=Thing(new_key(), new_key()),
         gateway=Thing("razorpay", "nobody"),
         user_pk=Thing(str(asha.user.pk), str(NO_KEY)),

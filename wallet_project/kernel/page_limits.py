@@ -26,11 +26,21 @@ def counted_as(route_class: str) -> Callable[[V], V]:
     return mark
 
 
+def looks_by_itself(view: V) -> V:
+    """
+    For a page that an open page's script asks for again and again, outermost: it is counted apart, so that it uses up
+    nothing of what its person may do, and is no sign that somebody is there (`accounts.page_sessions`).
+    """
+    view.looks_by_itself = True  # type: ignore[attr-defined]
+    return view
+
+
 class RateLimitMiddleware:
     """
     Counts pages, and writes what was counted into every answer's headers. After authentication.
 
-    What a person sends is counted as `money_pages`, for nearly all of it is, and what they look at as `pages`.
+    What a person sends is counted as `money_pages`, for nearly all of it is, what they look at as `pages`, and what
+    their open pages look at by themselves as `live`.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -51,7 +61,8 @@ class RateLimitMiddleware:
             return None
         person: str | None = getattr(request.user, "public_id", None)
         if request.method in SAFE_METHODS:
-            route_class = "public_pages" if person is None else "pages"
+            own = "live" if getattr(view, "looks_by_itself", False) else "pages"
+            route_class = "public_pages" if person is None else own
         else:
             route_class = getattr(view, "throttle_scope", "public_pages" if person is None else "money_pages")
         try:

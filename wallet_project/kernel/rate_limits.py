@@ -72,6 +72,8 @@ ROUTE_CLASSES: Final[Mapping[str, RouteClass]] = {
     "webhook_forged": RouteClass(By.ADDRESS),
     "money_pages": RouteClass(By.PERSON),
     "pages": RouteClass(By.PERSON),
+    # Asked by open pages, by themselves: a dozen of them at once.
+    "live": RouteClass(By.PERSON),
     "public_pages": RouteClass(By.ADDRESS),
 }
 # (requests, in so many seconds); WALLET_RATE_LIMITS changes some of them.
@@ -90,6 +92,7 @@ PRODUCTION: Final[Quotas] = {
     "webhook_forged": (60, 60),
     "money_pages": (60, 60),
     "pages": (600, 60),
+    "live": (600, 60),
     "public_pages": (600, 60),
 }
 # The same code: a load test from one loopback address passes.
@@ -106,6 +109,7 @@ LOCAL: Final[Quotas] = {
     "webhook_forged": (6000, 60),
     "money_pages": (6000, 60),
     "pages": (60_000, 60),
+    "live": (60_000, 60),
     "public_pages": (60_000, 60),
 }
 
