@@ -44,11 +44,13 @@ def take_in(*, group_id: int, handler: Handler, events: Sequence[Event], now: da
     and finds nothing left to do.
     """
     require_transaction("default")
-    known = {event.id: event for event in reversed(events)}  # of one that came twice, the first
+    known: dict[UUID, Event] = {}
+    for event in events:
+        known.setdefault(event.id, event)
     for old in _settled_long_ago(events, now=now):
         known.pop(old, None)
     new = _mark(group_id, known, now=now)
-    owed = [event for event in events if known.get(event.id) is event and event.id in new]
+    owed = [event for event_id, event in known.items() if event_id in new]
     if owed:
         handler(owed)
 
