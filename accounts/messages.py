@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Final
 
-from accounts.senders import Message
+from accounts.letters import Code, Fact, Link, Message, Piece, Words, message_of
 from accounts.verification import CODE_LIFETIME
 
 # A registration's name is a stranger's words in somebody's mailbox: no digits, and no dot that could make a link.
@@ -77,6 +77,12 @@ NOTICES: Final[dict[str, tuple[str, str, str]]] = {
         "Your wallet was frozen: nothing leaves it until that is lifted. The money in it stays yours.",
         "Write to support to hear what to do.",
     ),
+    "not_me": (
+        "Your wallet is stopped, and everybody was signed out",
+        "Somebody said, of a message of ours, that it was not them: by its link, or signed in to your wallet. So "
+        "nothing leaves your wallet until our support has spoken to you. The money in it stays yours.",
+        "Choose a new password now. If you did not say that, write to support.",
+    ),
     "wallet_unfrozen": (
         "Your wallet is no longer frozen",
         "Your wallet is no longer frozen: you can pay from it again.",
@@ -119,6 +125,10 @@ NOTICES: Final[dict[str, tuple[str, str, str]]] = {
         "Whoever asked for it knows your password: if it was not you, change it at once.",
     ),
 }
+# What stands for all that is folded (`accounts.outgoing`); no kind of notification.
+MORE: Final = "more"
+# Of these the wallet or the account is stopped already.
+WITHOUT_NOT_ME: Final = frozenset({"not_me", "wallet_frozen", "blocked", "account_closed"})
 # What a notice says of its details, in this order.
 _LABELS: Final[dict[str, str]] = {
     "change": "What",
@@ -140,26 +150,31 @@ def code_message(*, full_name: str, code: str, registered: str = "") -> Message:
     """
     others = (
         f"This code is for the registration of {registered}, and this address was registered more than once: if that "
-        "was not you, do not use it, and use the code of your own registration. "
+        "was not you, do not use it, and use the code of your own registration."
     )
-    return Message(
-        subject="Your wallet code",
-        text=(
-            f"{_greeting(full_name)}your wallet code is {code}. It is good for {_MINUTES} minutes. "
-            f"{others if registered else ''}"
-            "Nobody of ours will ever ask you for it. If you did not register, ignore this message."
-        ),
+    return message_of(
+        "Your wallet code",
+        [
+            Words(f"{_greeting(full_name)}your wallet code is"),
+            Code(code),
+            Words(f"It is good for {_MINUTES} minutes."),
+            *([Words(others)] if registered else []),
+            Words("Nobody of ours will ever ask you for it. If you did not register, ignore this message."),
+        ],
     )
 
 
 def taken_message() -> Message:
     """Names nobody: whoever tried is not to be believed."""
-    return Message(
-        subject="Somebody tried to register with your address",
-        text=(
-            "Somebody tried to open a wallet with this address, or to add it to theirs; it already has one. If it was "
-            "you, sign in instead. If not, there is nothing to do: your wallet and your password are as they were."
-        ),
+    return message_of(
+        "Somebody tried to register with your address",
+        [
+            Words(
+                "Somebody tried to open a wallet with this address, or to add it to theirs; it already has one. If it "
+                "was you, sign in instead. If not, there is nothing to do: your wallet and your password are as they "
+                "were."
+            )
+        ],
     )
 
 
@@ -167,69 +182,107 @@ def reset_message(*, full_name: str, code: str, link: str) -> Message:
     """
     :param link: where a new password is set without the code (`accounts.reset_links`).
     """
-    return Message(
-        subject="Your code for a new wallet password",
-        text=(
-            f"{_greeting(full_name)}your code for a new wallet password is {code}. It is good for {_MINUTES} minutes. "
-            f"Or follow this link within an hour, without the code: {link} . "
-            "Nobody of ours will ever ask you for either. If you did not ask for it, ignore this message: your "
-            "password is as it was."
-        ),
+    return message_of(
+        "Your code for a new wallet password",
+        [
+            Words(f"{_greeting(full_name)}your code for a new wallet password is"),
+            Code(code),
+            Words(f"It is good for {_MINUTES} minutes."),
+            Link("Or follow this link within an hour, without the code", "Set a new password", link),
+            Words(
+                "Nobody of ours will ever ask you for either. If you did not ask for it, ignore this message: your "
+                "password is as it was."
+            ),
+        ],
     )
 
 
 def step_up_message(*, details: Mapping[str, str], code: str) -> Message:
     """Whoever is talked into reading the code to somebody reads first what it pays, and to whom."""
     payee = plain(details.get("payee", "")) or "a payee"
-    return Message(
-        subject="Your code for a payment",
-        text=(
-            f"To pay {plain(details.get('amount', ''))} to {payee}, use the code {code} within {_MINUTES} minutes. "
-            "Never tell anybody this code: whoever asks for it wants your money. If you are not paying this, change "
-            "your password at once."
-        ),
+    return message_of(
+        "Your code for a payment",
+        [
+            Words(f"To pay {plain(details.get('amount', ''))} to {payee}, use the code"),
+            Code(code, f" within {_MINUTES} minutes."),
+            Words(
+                "Never tell anybody this code: whoever asks for it wants your money. If you are not paying this, "
+                "change your password at once."
+            ),
+        ],
     )
 
 
 def address_message(*, full_name: str, code: str) -> Message:
     """To somebody who may not know us: their address was typed into a wallet."""
-    return Message(
-        subject="Your code to confirm this address",
-        text=(
-            f"{_greeting(full_name)}your code to use this address with your wallet is {code}. It is good for "
-            f"{_MINUTES} minutes. Nobody of ours will ever ask you for it. If you did not ask for it, ignore this "
-            "message: without the code nothing happens."
-        ),
+    return message_of(
+        "Your code to confirm this address",
+        [
+            Words(f"{_greeting(full_name)}your code to use this address with your wallet is"),
+            Code(code),
+            Words(
+                f"It is good for {_MINUTES} minutes. Nobody of ours will ever ask you for it. If you did not ask for "
+                "it, ignore this message: without the code nothing happens."
+            ),
+        ],
     )
 
 
 def own_address_message(*, details: Mapping[str, str], code: str) -> Message:
     """To an address that is the person's: whoever is talked into reading the code out reads first what it is for."""
-    return Message(
-        subject="Your code to change an address of your wallet",
-        text=(
-            f"Somebody who knows your password asked for this: {plain(details['change'])}. To agree, use the code "
-            f"{code} within {_MINUTES} minutes. Never tell anybody this code: whoever asks for it wants your wallet. "
-            "If it was not you, change your password at once."
-        ),
+    return message_of(
+        "Your code to change an address of your wallet",
+        [
+            Words(f"Somebody who knows your password asked for this: {plain(details['change'])}."),
+            Words("To agree, use the code"),
+            Code(code, f" within {_MINUTES} minutes."),
+            Words(
+                "Never tell anybody this code: whoever asks for it wants your wallet. If it was not you, change your "
+                "password at once."
+            ),
+        ],
     )
 
 
-def notice_message(*, details: Mapping[str, str], undo_link: str = "") -> Message:
+def notice_message(*, details: Mapping[str, str], undo_link: str = "", not_me_link: str = "") -> Message:
     """
     What happened, what is known of it, and what to do if it was somebody else.
 
     :param undo_link: a web address where it can be undone; made by us, with no digits worth mistaking for a code.
+    :param not_me_link: likewise, where whoever did not do it stops the wallet (`accounts.not_me_links`).
     """
     subject, happened, advice = NOTICES[details["kind"]]
-    known = [
-        f"{label}: {plain(details[name], longest=_LONGEST_REASON if name == 'reason' else _LONGEST_DETAIL)}."
+    known: list[Piece] = [
+        Fact(label, plain(details[name], longest=_LONGEST_REASON if name == "reason" else _LONGEST_DETAIL))
         for name, label in _LABELS.items()
         if details.get(name)
     ]
     if undo_link:
-        known.append(f"Until {plain(details['until'])} you can undo it, without signing in: {undo_link} .")
-    return Message(subject=subject, text=" ".join([happened, *known, advice]))
+        known.append(Link(f"Until {plain(details['until'])} you can undo it, without signing in", "Undo it", undo_link))
+    return message_of(subject, [Words(happened), *known, Words(advice), *_not_me(not_me_link)])
+
+
+def told_message(*, title: str, text: str, not_me_link: str = "") -> Message:
+    """A notification as the app shows it: its words were made harmless when it was composed."""
+    return message_of(title, [Words(text), *_not_me(not_me_link)])
+
+
+def more_message() -> Message:
+    """In place of many."""
+    return message_of(
+        "More happened in your wallet",
+        [
+            Words(
+                "More happened in your wallet than we send messages about, one by one. Your notifications in the "
+                "wallet show all of it."
+            )
+        ],
+    )
+
+
+def _not_me(link: str) -> list[Piece]:
+    words = "If this was not you, stop your wallet here, without signing in"
+    return [Link(words, "This wasn’t me", link)] if link else []
 
 
 def plain(text: str, *, longest: int = _LONGEST_DETAIL) -> str:

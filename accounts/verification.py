@@ -22,7 +22,8 @@ from django.db.models import F, QuerySet
 from accounts import senders, tries
 from accounts.actors import actor_of
 from accounts.addresses import LONGEST, Address
-from accounts.models import AddressTries, Channel, KnownDevice, OutgoingMessage, User, VerificationCode
+from accounts.delivery_times import FIRST_WAIT
+from accounts.models import AddressTries, Channel, KnownDevice, Notification, OutgoingMessage, User, VerificationCode
 from wallet_project.kernel.clients import client, network_of
 from wallet_project.kernel.database import require_transaction
 from wallet_project.kernel.errors import Refusal
@@ -72,6 +73,7 @@ def request_message(
     now: datetime,
     details: Mapping[str, str] | None = None,
     device: KnownDevice | None = None,
+    notification: Notification | None = None,
 ) -> list[int]:
     """
     Note that a message must go out, unless this person or this address had too many lately, or too many that the
@@ -81,6 +83,7 @@ def request_message(
         tell who is registered.
     :param details: what its text names (`accounts.messages`); never a code or a secret.
     :param device: of theirs, that asks for a new password: it is counted by itself.
+    :param notification: what the app shows of the same.
     :returns: the new OutgoingMessage's pk (`NOBODYS` for nobody), or nothing.
     """
     require_transaction("default")
@@ -100,7 +103,9 @@ def request_message(
             channel=address.channel,
             address=address.value,
             details=details,
+            notification=notification,
             requested_at=now,
+            next_at=now + FIRST_WAIT,
         )
         if user is None:
             transaction.set_rollback(True)

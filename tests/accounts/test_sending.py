@@ -1,5 +1,6 @@
 """Messages leave promptly, once, and again after a failure; their texts carry a code and nothing harmful."""
 
+import json
 import os
 import re
 import socket
@@ -8,23 +9,37 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from django.core import mail
+from django.db import transaction
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
-from accounts import senders
-from accounts.addresses import any_address
+from accounts.delivery_times import FIRST_WAIT, GIVEN_UP_AFTER, MOST_ATTEMPTS, MOST_ATTEMPTS_OF_A_NOTICE
 from accounts.messages import code_message, taken_message
 from accounts.models import AddressTries, InboxMessage, OutgoingMessage, Session, User, VerificationCode
+from accounts.notices import notify
 from accounts.purging import purge
-from accounts.sending import FIRST_WAIT, GIVEN_UP_AFTER, MOST_ATTEMPTS, send_message, unsent
-from accounts.tasks import sweep_messages, wake_sender
-from tests.accounts.people import call, messages_to, new_email, new_phone, person, register_by_api, tokens_of
+from accounts.sending import GONE, UNKNOWN, due, send_message
+from accounts.tasks import MOST_HERE, sweep_messages, wake_sender
+from tests.accounts.people import (
+    call,
+    code_sent_to,
+    messages_to,
+    new_email,
+    new_phone,
+    person,
+    register_by_api,
+    tokens_of,
+    verify_with,
+)
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -33,27 +48,87 @@ def waiting_for(email: str) -> OutgoingMessage:
     return OutgoingMessage.objects.get(address=email)
 
 
+@dataclass
+class Provider:
+    """Twilio's Messages resource on this machine, as its documentation has it; keeps what it was sent."""
+
+    port: int = 0
+    # What a POST is answered; 0: it is taken, and the connection is cut.
+    status: int = 201
+    code: int | None = None
+    listing: int = 200
+    asked: list[tuple[str, str, dict[str, list[str]]]] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"twilio://AC1:to%2Fken@127.0.0.1:{self.port}/?from=%2B15005550006"
+
+    @property
+    def bodies(self) -> list[str]:
+        return [body["Body"][0] for _, _, body in self.asked]
+
+    def take(self, body: dict[str, list[str]]) -> str:
+        sid = f"SM{len(self.messages):032x}"
+        self.messages.insert(
+            0,
+            {
+                "sid": sid,
+                "to": body["To"][0],
+                "body": body["Body"][0],
+                "status": "queued",
+                "date_created": format_datetime(timezone.now()),
+            },
+        )
+        return sid
+
+
 @pytest.fixture
-def provider() -> Iterator[Any]:
-    """An SMS provider on loopback that answers as `provider.status` says and keeps what it was sent."""
+def provider(settings: Any) -> Iterator[Provider]:
+    played = Provider()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            server.seen.append((self.path, self.headers["Authorization"], parse_qs(body)))  # type: ignore[attr-defined]
-            self.send_response(server.status)  # type: ignore[attr-defined]
+            body = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            played.asked.append((self.path, self.headers["Authorization"], body))
+            if played.status in (0, 201):
+                sid = played.take(body)
+            if played.status == 0:
+                return
+            self.answer(played.status, {"sid": sid} if played.status == 201 else {"code": played.code})
+
+        def do_GET(self) -> None:
+            to = parse_qs(urlsplit(self.path).query)["To"][0]
+            self.answer(played.listing, {"messages": [each for each in played.messages if each["to"] == to]})
+
+        def answer(self, status: int, document: dict[str, Any]) -> None:
+            text = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
             self.end_headers()
+            self.wfile.write(text)
 
         def log_message(self, *_: Any) -> None:
             """Quiet."""
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    server.status, server.seen = 201, []  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        played.port = server.server_port
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        settings.SMS_URL = played.url
+        yield played
+        server.shutdown()
+        thread.join()
+
+
+def due_at(now: datetime) -> list[int]:
+    return list(due(now=now).values_list("pk", flat=True))
+
+
+def waiting_sms() -> OutgoingMessage:
+    phone = new_phone()
+    register_by_api(phone=phone)
+    return waiting_for(phone)
 
 
 def test_a_message_is_sent_once_however_often_its_task_runs() -> None:
@@ -99,60 +174,181 @@ def test_a_lost_wake_up_is_found_by_the_sweep_after_a_moment() -> None:
     email = new_email()
     register_by_api(email=email)
     row, now = waiting_for(email), timezone.now()
-    assert row.pk not in unsent(now=now)
-    assert row.pk in unsent(now=now + FIRST_WAIT)
-    OutgoingMessage.objects.filter(pk=row.pk).update(requested_at=now - FIRST_WAIT)
+    assert row.pk not in due_at(now)
+    assert row.pk in due_at(now + FIRST_WAIT)
+    OutgoingMessage.objects.filter(pk=row.pk).update(next_at=now)
     sweep_messages()
     assert len(messages_to(email)) == 1
-    assert row.pk not in unsent(now=now + FIRST_WAIT)
+    assert row.pk not in due_at(now + FIRST_WAIT)
 
 
-def test_a_provider_that_fails_is_asked_again_later_each_time_and_then_left(settings: Any, provider: Any) -> None:
-    settings.SMS_URL = f"twilio://AC1:tok@127.0.0.1:{provider.server_port}/?from=%2B15005550006"
-    provider.status = 503
-    phone, now = new_phone(), timezone.now()
-    register_by_api(phone=phone)
-    row = waiting_for(phone)
+def test_of_two_senders_of_one_message_one_sends() -> None:
+    email = new_email()
+    register_by_api(email=email)
+    row, now = waiting_for(email), timezone.now()
+    with transaction.atomic():
+        OutgoingMessage.objects.select_for_update().get(pk=row.pk)
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(send_message, verification_id=row.pk, now=now).result() is False
+    # It was claimed by one that has not come back yet.
+    OutgoingMessage.objects.filter(pk=row.pk).update(attempts=1, next_at=now + FIRST_WAIT)
     assert not send_message(verification_id=row.pk, now=now)
-    assert row.pk not in unsent(now=row.requested_at + FIRST_WAIT)
-    assert row.pk in unsent(now=row.requested_at + FIRST_WAIT * 2)
-    for _ in range(MOST_ATTEMPTS + 2):
-        send_message(verification_id=row.pk, now=now)
-    assert len(provider.seen) == MOST_ATTEMPTS
-    assert row.pk not in unsent(now=row.requested_at + GIVEN_UP_AFTER / 2)
+    assert send_message(verification_id=row.pk, now=now + FIRST_WAIT)
+
+
+def test_a_provider_that_fails_is_asked_again_later_each_time_and_then_given_up(provider: Provider) -> None:
+    provider.status = 503
+    row = waiting_sms()
+    now, waits = row.requested_at, []
+    while row.given_up_at is None:
+        assert not send_message(verification_id=row.pk, now=now)
+        row.refresh_from_db()
+        assert not send_message(verification_id=row.pk, now=now)
+        assert row.next_at is not None
+        waits.append((row.next_at - now).total_seconds())
+        now = row.next_at
+    assert waits == [30, 60, 120, 240, 480]
+    assert len(provider.asked) == MOST_ATTEMPTS
+    assert (row.sent_at, row.attempts, row.last_error) == (None, MOST_ATTEMPTS, "HTTP 503")
+    assert row.pk not in due_at(now)
+
+
+def test_a_notice_is_tried_for_a_day_and_a_code_for_an_hour(provider: Provider) -> None:
+    provider.status = 503
+    asha, now = person(phone=new_phone()), timezone.now()
+    (notice,) = notify(user=asha, kind="wallet_frozen", now=now)
+    tried = 0
+    row = OutgoingMessage.objects.get(pk=notice)
+    while row.given_up_at is None:
+        assert row.next_at is not None
+        send_message(verification_id=notice, now=row.next_at)
+        row.refresh_from_db()
+        tried += 1
+    assert MOST_ATTEMPTS < tried <= MOST_ATTEMPTS_OF_A_NOTICE
+    assert row.given_up_at - now > timedelta(hours=12)
+    code, asked = waiting_sms(), len(provider.asked)
+    assert not send_message(verification_id=code.pk, now=code.requested_at + GIVEN_UP_AFTER)
+    code.refresh_from_db()
+    assert code.given_up_at is not None
+    assert len(provider.asked) == asked
+
+
+@pytest.mark.parametrize(
+    ("status", "is_final"),
+    [(400, True), (422, True), (401, False), (403, False), (404, False), (429, False), (500, False)],
+)
+def test_what_a_provider_would_never_take_is_given_up_at_once(provider: Provider, status: int, is_final: bool) -> None:
+    """Our credentials and our haste are mended; an address that is none is not."""
+    provider.status, provider.code = status, 21211
+    row = waiting_sms()
+    assert not send_message(verification_id=row.pk, now=row.requested_at)
     row.refresh_from_db()
-    assert row.sent_at is None
+    assert (row.given_up_at is not None, row.last_error) == (is_final, f"HTTP {status} 21211")
 
 
-def test_an_sms_goes_to_the_provider_with_our_credentials(settings: Any, provider: Any) -> None:
-    settings.SMS_URL = f"twilio://AC1:to%2Fken@127.0.0.1:{provider.server_port}/?from=%2B15005550006"
-    senders.send(to=any_address("+919876543210"), message=senders.Message("", "Hello"))
-    ((path, authorization, body),) = provider.seen
+def test_an_sms_goes_to_the_provider_with_our_credentials_and_its_id_is_kept(provider: Provider) -> None:
+    row = waiting_sms()
+    assert send_message(verification_id=row.pk, now=row.requested_at)
+    ((path, authorization, body),) = provider.asked
     assert path == "/2010-04-01/Accounts/AC1/Messages.json"
     assert authorization == "Basic QUMxOnRvL2tlbg=="
-    assert body == {"To": ["+919876543210"], "From": ["+15005550006"], "Body": ["Hello"]}
-    provider.status = 400
-    with pytest.raises(senders.NotSent, match="HTTP 400"):
-        senders.send(to=any_address("+919876543210"), message=senders.Message("", "Hello"))
+    assert (body["To"], body["From"]) == ([row.address], ["+15005550006"])
+    row.refresh_from_db()
+    assert (row.provider_id, row.last_error) == (provider.messages[0]["sid"], "")
 
 
-def test_an_email_leaves_by_djangos_mail(settings: Any) -> None:
-    settings.EMAIL_URL = "smtp://127.0.0.1:25"
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    senders.send(to=any_address("asha@example.com"), message=senders.Message("Subject", "Text"))
-    (sent,) = mail.outbox
-    assert (sent.to, sent.subject, sent.body) == (["asha@example.com"], "Subject", "Text")
+def test_an_sms_whose_fate_is_unknown_is_looked_up_before_it_is_sent_again(provider: Provider) -> None:
+    """It was taken, and the answer was lost: by its connection, or with its sender."""
+    provider.status = 0
+    row = waiting_sms()
+    assert not send_message(verification_id=row.pk, now=row.requested_at)
+    row.refresh_from_db()
+    assert row.last_error.startswith(UNKNOWN)
+    provider.status = 201
+    for died in (False, True):
+        if died:
+            OutgoingMessage.objects.filter(pk=row.pk).update(sent_at=None, provider_id="", last_error="")
+        assert send_message(verification_id=row.pk, now=row.requested_at + timedelta(minutes=5 + 10 * died))
+        row.refresh_from_db()
+        assert (len(provider.asked), row.provider_id) == (1, provider.messages[0]["sid"])
 
 
-def test_a_mail_server_out_of_reach_is_not_sent(settings: Any) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        settings.EMAIL_PORT = free.getsockname()[1]
-    settings.EMAIL_URL = "smtp://127.0.0.1"
-    settings.EMAIL_HOST = "127.0.0.1"
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    with pytest.raises(senders.NotSent, match="ConnectionRefusedError"):
-        senders.send(to=any_address("asha@example.com"), message=senders.Message("Subject", "Text"))
+def test_an_sms_that_the_provider_does_not_have_is_sent_again(provider: Provider) -> None:
+    provider.status = 0
+    row = waiting_sms()
+    send_message(verification_id=row.pk, now=row.requested_at)
+    provider.status, provider.listing = 201, 500
+    assert not send_message(verification_id=row.pk, now=row.requested_at + timedelta(minutes=5))
+    # Another's, one that failed, and one of before do not count.
+    provider.listing = 200
+    (lost,) = provider.messages
+    other = OutgoingMessage.objects.create(
+        user=row.user, channel="phone", address=row.address, requested_at=row.requested_at, sent_at=row.requested_at,
+        provider_id="SMother",
+    )  # fmt: skip
+    provider.messages = [
+        {**lost, "sid": other.provider_id},
+        {**lost, "sid": "SMfailed", "status": "undelivered"},
+        {**lost, "sid": "SMold", "date_created": format_datetime(row.requested_at - timedelta(hours=1))},
+    ]
+    assert send_message(verification_id=row.pk, now=row.requested_at + timedelta(minutes=10))
+    row.refresh_from_db()
+    assert (len(provider.asked), row.provider_id) == (2, provider.messages[0]["sid"])
+
+
+def test_a_sender_that_dies_before_it_says_so_leaves_one_message_in_the_inbox() -> None:
+    email = new_email()
+    register_by_api(email=email)
+    row = waiting_for(email)
+    for minutes in (0, 1):
+        OutgoingMessage.objects.filter(pk=row.pk).update(sent_at=None, last_error="")
+        assert send_message(verification_id=row.pk, now=row.requested_at + timedelta(minutes=minutes))
+    assert len(messages_to(email)) == 1
+    # And what is in it is good.
+    assert verify_with(email, code_sent_to(email)).email == email
+
+
+def test_one_that_cannot_be_composed_keeps_no_other_from_being_sent() -> None:
+    """The oldest of all, and a bug of ours."""
+    asha, now = person(), timezone.now()
+    (broken,) = notify(user=asha, kind="blocked", now=now)
+    OutgoingMessage.objects.filter(pk=broken).update(details={"kind": "weather"}, next_at=now - timedelta(days=1))
+    (sound,) = notify(user=asha, kind="unblocked", now=now)
+    OutgoingMessage.objects.filter(pk=sound).update(next_at=now)
+    sweep_messages()
+    assert {row.pk: row.last_error for row in OutgoingMessage.objects.filter(pk__in=[broken, sound])} == {
+        broken: "not composed",
+        sound: "",
+    }
+    assert OutgoingMessage.objects.get(pk=sound).sent_at is not None
+
+
+def test_what_tells_of_nothing_any_more_is_not_sent() -> None:
+    asha, now = person(), timezone.now()
+    row = OutgoingMessage.objects.create(
+        user=asha, purpose="NOTICE", channel="email", address=asha.email, requested_at=now
+    )
+    assert not send_message(verification_id=row.pk, now=now)
+    row.refresh_from_db()
+    assert (row.given_up_at, row.last_error) == (now, GONE)
+
+
+def test_a_burst_wakes_few_tasks_and_a_request_sends_only_a_few_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[list[int]] = []
+    monkeypatch.setattr(
+        "accounts.tasks.send_messages.apply_async", lambda **given: told.append(given["kwargs"]["messages"])
+    )
+    wake_sender(range(100, 145))
+    assert [len(ids) for ids in told] == [20, 20, 5]
+
+    def unreachable(**_: object) -> None:
+        raise OperationalError
+
+    sent: list[int] = []
+    monkeypatch.setattr("accounts.tasks.send_messages.apply_async", unreachable)
+    monkeypatch.setattr("accounts.sending.send_message", lambda **given: sent.append(given["verification_id"]))
+    wake_sender(range(100, 145))
+    assert sent == list(range(100, 100 + MOST_HERE))
 
 
 def test_without_a_provider_phones_cannot_register_alone(settings: Any) -> None:
