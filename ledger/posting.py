@@ -23,6 +23,7 @@ from ledger.batch import Batch, NeedsWallets
 from ledger.judging import Books, State, foresee, judge
 from ledger.movements import Group, LockedWallet, Movement, Outcome, Preview
 from ledger.numbers import drawing
+from ledger.waking import wake_relay
 from ledger.walk import Walk
 from wallet_project.kernel.database import POSTING, require_no_transaction, routed_to_posting
 from wallet_project.kernel.errors import Refusal
@@ -121,6 +122,7 @@ class _Attempt:
     doubtful: "Sequence[_Attempt]"
     outcomes: list[Outcome] = field(default_factory=list)
     was_committing: bool = False
+    tells: bool = False
 
     def run(self) -> None:
         connection = connections[POSTING]
@@ -129,6 +131,8 @@ class _Attempt:
                 self.outcomes = self._inside(store.cursor_of(connection))
                 store.require_unbroken(connection)
                 self.was_committing = True
+            if self.tells:
+                wake_relay(store.cursor_of(connection))
         finally:
             # Back to the pool of one: another thread waits for it. A broken one is thrown away there.
             connection.close()
@@ -148,6 +152,7 @@ class _Attempt:
         outcomes = walk.all()
         if not walk.rows.is_empty:
             store.write(cursor, walk.rows)
+            self.tells = bool(walk.rows.events)
         if self.within is not None:
             self.within(outcomes)
         return outcomes

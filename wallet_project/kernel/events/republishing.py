@@ -70,7 +70,7 @@ def republishing(seconds: float) -> Chore:
         looked, last, again = row
         if again:
             log.info("outbox.again", events=again)
-        is_full = looked == BATCH
+        is_full = bool(looked == BATCH)
         # From the beginning again, once the end was seen: there lie those that are owed still.
         after = last if is_full else "-infinity"
         return is_full
