@@ -25,10 +25,10 @@ MOST_HERE: Final = 5
 
 
 @shared_task(name="accounts.send_messages")
-def send_messages(*, messages: list[int]) -> None:
+def send_messages(*, message_ids: list[int]) -> None:
     """What is left when its time is over a sweep finds."""
     until = time.monotonic() + MOST_SECONDS
-    for message in messages:
+    for message in message_ids:
         if time.monotonic() > until:
             break
         sending.send_message(verification_id=message, now=timezone.now())
@@ -63,7 +63,7 @@ def wake_sender(messages: Iterable[int]) -> None:
     for begin in range(0, len(ids), MOST_TOGETHER):
         some = ids[begin : begin + MOST_TOGETHER]
         try:
-            send_messages.apply_async(kwargs={"messages": some}, retry=False)
+            send_messages.apply_async(kwargs={"message_ids": some}, retry=False)
         except (OperationalError, OSError) as error:
             log.warning("accounts.broker_unreachable", reason=type(error).__name__)
             for message in some[:MOST_HERE]:

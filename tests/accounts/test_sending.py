@@ -336,7 +336,7 @@ def test_what_tells_of_nothing_any_more_is_not_sent() -> None:
 def test_a_burst_wakes_few_tasks_and_a_request_sends_only_a_few_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[list[int]] = []
     monkeypatch.setattr(
-        "accounts.tasks.send_messages.apply_async", lambda **given: told.append(given["kwargs"]["messages"])
+        "accounts.tasks.send_messages.apply_async", lambda **given: told.append(given["kwargs"]["message_ids"])
     )
     wake_sender(range(100, 145))
     assert [len(ids) for ids in told] == [20, 20, 5]
