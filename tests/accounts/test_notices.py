@@ -142,7 +142,9 @@ def test_messages_about_payments_have_the_limit_of_the_settings(settings: pytest
 def test_a_resend_does_the_same_work_for_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same statements, and as many wake-ups: the time tells neither claim nor owner."""
     woken: list[object] = []
-    monkeypatch.setattr("accounts.tasks.send_messages.apply_async", lambda **given: woken.extend(given["kwargs"]["message_ids"]))
+    monkeypatch.setattr(
+        "accounts.tasks.send_messages.apply_async", lambda **given: woken.extend(given["kwargs"]["message_ids"])
+    )
     waiting, asha = new_email(), person()
     register_by_api(email=waiting)
     woken.clear()

@@ -144,7 +144,9 @@ def test_an_address_nobody_has_is_counted_and_answered_alike() -> None:
 
 def test_asking_does_the_same_work_for_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
     woken: list[object] = []
-    monkeypatch.setattr("accounts.tasks.send_messages.apply_async", lambda **given: woken.extend(given["kwargs"]["message_ids"]))
+    monkeypatch.setattr(
+        "accounts.tasks.send_messages.apply_async", lambda **given: woken.extend(given["kwargs"]["message_ids"])
+    )
     asha, blocked, claimed = person(), person("Ravi"), new_email("zoya")
     block(user=blocked, by=superuser(), reason="Stolen phone", now=timezone.now())
     register_by_api(email=claimed)

@@ -114,7 +114,9 @@ def test_registering_takes_the_same_work_for_every_address(monkeypatch: pytest.M
     """One hash, the same statements in the same order, and one wake-up: its time does not tell what is taken."""
     woken: list[object] = []
     hashed: list[object] = []
-    monkeypatch.setattr("accounts.tasks.send_messages.apply_async", lambda **given: woken.extend(given["kwargs"]["message_ids"]))
+    monkeypatch.setattr(
+        "accounts.tasks.send_messages.apply_async", lambda **given: woken.extend(given["kwargs"]["message_ids"])
+    )
     hash_of = registration.make_password
     monkeypatch.setattr(registration, "make_password", lambda password: hashed.append(1) or hash_of(password))
     asha, blocked, claimed = person(), person("Ravi"), new_email("zoya")
