@@ -19,6 +19,7 @@ SECRETS = {
     "access token": "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3IifQ." + secrets.token_urlsafe(48),
     "random key": "aB3" + secrets.token_urlsafe(32),
     "totp secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+    "token of a link": "/not-me/" + "".join(secrets.choice("abcdefghijklmnop") for _ in range(72)),
     "account number": "50100012345678",
     "card number": "4111 1111 1111 1111",
     "phone": "+919876543210",

@@ -48,6 +48,8 @@ _RANDOM = re.compile(
     r"(?<![\w-])(?=[\w-]{0,99}[0-9])(?=[\w-]{0,99}[A-Z])(?=[\w-]{0,99}[a-z])[A-Za-z0-9_-]{32,}={0,2}(?![\w-])", re.A
 )
 _BASE32 = re.compile(r"(?<![A-Za-z0-9_])[A-Z2-7]{26,}(?![A-Za-z0-9_])")
+# The token of a link in a message: a letter for each hexadecimal digit, also as a part of a path.
+_LINK = re.compile(r"(?<![A-Za-z0-9_])[a-p]{40,}+(?![A-Za-z0-9_])")
 # A bank account beside its branch, however short; and any long number, with or without blanks and dashes.
 _ACCOUNT = re.compile(r"\b([A-Z]{4}0[A-Z0-9]{6})\b(\W{0,20}(?:account_number\W{1,5})?)\d{5,18}\b")
 _LONG_NUMBER = re.compile(r"(?<![\w.-])\d{9,}(?![\w-])|(?<![\w.-])\d(?:[ -]?\d){12,}(?![\w-])")
@@ -73,7 +75,7 @@ def scrub(text: str) -> str:
         text = _QUERY.sub(lambda found: f"{found[1]}?{REMOVED}" if found[2] else found[1], text)
     if _LONG.search(text):
         text = _JWT.sub(lambda found: REMOVED if found[1] else found[0], text)
-        for shape in (_RANDOM, _BASE32):
+        for shape in (_RANDOM, _BASE32, _LINK):
             text = shape.sub(REMOVED, text)
     if _DIGITS.search(text):
         text = _CODE.sub(rf"\1{REMOVED}", text)
