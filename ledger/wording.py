@@ -100,6 +100,8 @@ _REASONS: Final = {
 _HOLDS: Final = {
     "dispute": "A payment that was added here is disputed: its payer has asked their bank to take it back. Until the "
     "banks have decided, this much cannot be spent.",
+    "money_back": "Somebody says that they sent it to you by mistake, and you have set it aside until you give it back "
+    "or say no.",
 }
 _RELATED: Final = {Type.REFUND: "Refund of", Type.REVERSAL: "What came back"}
 
@@ -172,7 +174,8 @@ def line_of(seen: SeenTransaction) -> Line:
     elif seen.status == Status.FAILED:
         badge, badge_tone = "Failed", "bad"
     elif seen.reversed_by is not None:
-        badge, badge_tone = "Returned", "wait"
+        # Of a transfer it was whoever got it that let go of it.
+        badge, badge_tone = "Given back" if seen.type == Type.TRANSFER else "Returned", "wait"
     return Line(
         id=seen.public_id,
         title=_title_of(seen),
@@ -198,7 +201,7 @@ def receipt_of(seen: SeenTransaction) -> Receipt:
         heading = _FAILED_HEADINGS.get(key[0], "Failed")
         sentence, tone, icon = reason_of(seen.failure_code), "bad", "cross"
     elif seen.reversed_by is not None:
-        sentence = "It was returned later."
+        sentence = "It was given back later." if key[0] == Type.TRANSFER else "It was returned later."
     return Receipt(
         title=heading,
         heading=heading,
@@ -213,7 +216,7 @@ def receipt_of(seen: SeenTransaction) -> Receipt:
             Fact(name, other)
             for name, other in (
                 (_RELATED.get(key[0], "Belongs to"), seen.reverses),
-                ("Came back with", seen.reversed_by),
+                ("Given back with" if key[0] == Type.TRANSFER else "Came back with", seen.reversed_by),
             )
             if other is not None
         ],

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from payments import account_api, api, limit_api, not_me_api, person_block_api
+from payments import account_api, api, limit_api, money_back_api, not_me_api, person_block_api
 from payments.gateways import GATEWAYS
 
 urlpatterns = [
@@ -12,6 +12,13 @@ urlpatterns = [
     path("wallet/add/confirm", api.ConfirmView.as_view()),
     *[path(f"webhooks/{gateway}", api.webhook_view(gateway).as_view()) for gateway in GATEWAYS],
     path("transactions/<str:id>/refund", api.RefundView.as_view()),
+    path("transactions/<str:id>/money-back", money_back_api.AskView.as_view()),
+    path("money-back", money_back_api.MoneyBacksView.as_view()),
+    path("money-back/<str:id>", money_back_api.MoneyBackView.as_view()),
+    path("money-back/<str:id>/give", money_back_api.GiveView.as_view()),
+    path("money-back/<str:id>/decline", money_back_api.DeclineView.as_view()),
+    path("money-back/<str:id>/hold", money_back_api.HoldView.as_view()),
+    path("money-back/<str:id>/withdraw", money_back_api.WithdrawView.as_view()),
     path("wallet/withdraw", api.WithdrawView.as_view()),
     path("bank-accounts", api.BankAccountsView.as_view()),
     path("bank-accounts/<str:id>", api.BankAccountView.as_view()),
