@@ -7,7 +7,8 @@ make() {
         --topic "$1" --partitions "$2" --replication-factor 1 --config "retention.ms=$3"
 }
 
-DAY=86400000
-make wallet.events 12 $((7 * DAY))
-make wallet.events.dead.notifications 1 $((30 * DAY))
-make wallet.events.dead.webhooks 1 $((30 * DAY))
+HOUR=3600000
+# Half of WALLET_OUTBOX_KEEP_DAYS: an event that outlived the note that it was taken in would be taken in anew.
+make wallet.events 12 $((84 * HOUR))
+make wallet.events.dead.notifications 1 $((30 * 24 * HOUR))
+make wallet.events.dead.webhooks 1 $((30 * 24 * HOUR))

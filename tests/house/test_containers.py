@@ -9,11 +9,13 @@ import re
 import stat
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
+from django.conf import settings
 from django.core.management import get_commands, load_command_class
 
 from payments.consumers import GROUPS
@@ -187,10 +189,16 @@ def test_every_group_has_a_consumer_and_every_queue_a_worker() -> None:
     assert sum("beat" in service.get("command", []) for service in SERVICES.values()) == 1
 
 
-def test_every_topic_is_made() -> None:
-    made = dict(re.findall(r"^make (\S+) (\d+) ", text_of("docs/containers/topics.sh"), re.MULTILINE))
+def test_every_topic_is_made_and_forgets_before_we_do() -> None:
+    lines = re.findall(
+        r"^make (\S+) (\d+) \$\(\(([\d* ]+) \* HOUR\)\)$", text_of("docs/containers/topics.sh"), re.MULTILINE
+    )
+    made = {name: (int(partitions), hours) for name, partitions, hours in lines}
     assert set(made) == {TOPIC, *(f"{DEAD_TOPIC}.{group}" for group in GROUPS)}
-    assert int(made[TOPIC]) == producing.PARTITIONS
+    partitions, hours = made[TOPIC]
+    assert partitions == producing.PARTITIONS
+    # What was taken in is noted for so long; an older event would be taken in anew.
+    assert timedelta(hours=int(hours)) <= timedelta(days=settings.OUTBOX_KEEP_DAYS) / 2
 
 
 @pytest.mark.parametrize("demo", [False, True])

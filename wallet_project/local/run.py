@@ -140,6 +140,8 @@ def _start_servers(supervisor: Supervisor, servers: Mapping[str, Server]) -> Non
         supervisor.wait_for(server)
         if isinstance(server, Postgres):
             server.create_roles()
+        if isinstance(server, Kafka):
+            server.create_topics()
 
 
 def _fingerprint(chosen: Mapping[str, str]) -> str:

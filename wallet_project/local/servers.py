@@ -29,6 +29,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from wallet_project.kernel.events import producing
+from wallet_project.kernel.events.envelope import TOPIC
 from wallet_project.local.state import State, write_privately
 
 HOST: Final = "127.0.0.1"
@@ -37,6 +39,8 @@ LEASH: Final = Path(__file__).resolve().with_name("leash.py")
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.05
+# It has them in memory only, and they are gone with it.
+_KEPT_DAYS: Final = 1.0
 
 
 class ServerError(RuntimeError):
@@ -325,6 +329,11 @@ class Kafka(Server):
 
     def prepare(self) -> None:
         """Nothing is kept on disk."""
+
+    def create_topics(self) -> None:
+        """Make what the relay would make at its start: a consumer that finds no topic looks again seconds later."""
+        with contextlib.suppress(producing.BrokerAway):
+            producing.ensure_topics(self.bootstrap_servers, [TOPIC], retention_days=_KEPT_DAYS)
 
     def command(self) -> list[str]:
         listener = f"tcp://{self.bootstrap_servers}"
