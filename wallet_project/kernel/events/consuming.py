@@ -117,8 +117,10 @@ class Member:
             "auto.offset.reset": "earliest",
             # Eager: the embedded broker loses partitions on the way between members that cooperate.
             "partition.assignment.strategy": "range",
-            # A member that was killed is missed after so long; a living one says so from a thread of its own.
-            "session.timeout.ms": 10_000,
+            # A member that was killed is missed after so long, the least that Kafka allows; a living one says that it
+            # lives from a thread of its own. The embedded broker also waits half of it before it gives out partitions.
+            "session.timeout.ms": 6_000,
+            "heartbeat.interval.ms": 1_500,
             # So a topic that comes into being later is found, and so are its new partitions.
             "topic.metadata.refresh.interval.ms": 5_000,
             "reconnect.backoff.max.ms": 2_000,
