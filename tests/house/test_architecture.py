@@ -245,6 +245,9 @@ def test_templates_trust_nobodys_text_and_carry_no_code(path: str) -> None:
 
     assert not re.search(r"\|\s*safe\b|{%\s*autoescape\s+off", text), "text is put out unescaped"
     inline = r"<script(?![^>]*\b(?:src|nonce)=)|<style\b|\sstyle=|\son[a-z]+=|javascript:"
+    if path.startswith("templates/accounts/mail/"):
+        # No page of ours, so no such policy: programs for mail know styles only where they stand, and run nothing.
+        inline = r"<script\b|<style\b|<img\b|\ssrc=|url\(|\son[a-z]+=|javascript:"
     assert not re.search(inline, text, re.IGNORECASE), (
         "a script or a style stands inline, and the content security policy would refuse it"
     )
