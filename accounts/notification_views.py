@@ -94,7 +94,7 @@ def preferences(request: SignedInRequest) -> HttpResponse:
     """A box for each channel of each row. A box that is not sent is off; those of a locked row are not looked at."""
     if request.method == "POST":
         choose(user=request.user, choices=[_choice(request, row.name) for row in ROWS if not row.is_locked])
-        messages.success(request, "What you hear of is set.")
+        messages.success(request, "Your notification settings are saved.")
         return see_other("notification_preferences")
     shown = {"preferences": preferences_of(user=request.user), "here": "account"}
     return render(request, "accounts/notification_preferences.html", shown)

@@ -14,9 +14,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.notifications import New, add
-from accounts.tasks import wake_sender
+from accounts.tasks import send_messages
 from ledger.models import Transaction
 from ledger.wording import reason_of
+from payments.waking import wake_together
 from wallet_project.kernel.events.envelope import Event
 from wallet_project.kernel.ids import parse_public_id
 from wallets.display_names import display_name
@@ -63,8 +64,13 @@ def tell(events: Sequence[Event]) -> None:
         if told is not None:
             new.append(told)
     messages = add(new=new, now=timezone.now()) if new else []
-    if messages:
-        transaction.on_commit(partial(wake_sender, messages))
+    transaction.on_commit(partial(_wake_sender, messages))
+
+
+def _wake_sender(messages: Sequence[int]) -> None:
+    """Whoever consumes events neither sends anything itself nor waits for Redis: what is not woken a sweep finds."""
+    for message in messages:
+        wake_together(send_messages, "message_ids", message)
 
 
 def _transactions(events: Sequence[Event]) -> dict[UUID | None, Transaction]:
