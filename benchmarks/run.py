@@ -24,8 +24,9 @@ from typing import Any, Final
 import django
 import psycopg
 
+from benchmarks import relay_rate
 from benchmarks.http_load import Load, load
-from wallet_project.local.servers import Postgres, Valkey, running
+from wallet_project.local.servers import Kafka, Postgres, Valkey, running
 from wallet_project.local.state import State, free_port
 
 HERE: Final = Path(__file__).resolve().parent
@@ -178,12 +179,14 @@ def main() -> int:
         with psycopg.connect(postgres.url(postgres.superuser), autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE")
         found = measure(postgres, access_tokens(SENDERS))
+        with running(Kafka(Path(home), state)) as kafka:
+            found |= relay_rate.measure(postgres, kafka)
         results = HERE / "results" / "latest.json"
         results.parent.mkdir(exist_ok=True)
         results.write_text(json.dumps(found, indent=2) + "\n")
         print(json.dumps(found, indent=2))
         verified = subprocess.run([*manage, "verify_ledger"], check=False).returncode
-    floors = {"post_200_random": 1.8, "post_200_hot": 5.0}
+    floors = {"post_200_random": 1.8, "post_200_hot": 5.0, "relay_1_events_per_second": relay_rate.FLOOR}
     missed = [f"{name} {found[name]} < {floor}" for name, floor in floors.items() if found[name] < floor]
     if found["reruns_per_commit"] >= 0.05:
         missed.append(f"reruns_per_commit {found['reruns_per_commit']} >= 0.05")
