@@ -40,7 +40,9 @@ _WAIT: Final = """
 INSERT INTO kernel_outboxevent (number, event_id, transaction_id, wallet_id, lane, status, sequence, created_at)
 SELECT nextval('outbox_numbers'), gen_random_uuid(), e.transaction_id, e.wallet_id, e.wallet_id %% 16, t.status,
     e.sequence, e.created_at
-FROM ledger_ledgerentry e JOIN ledger_transaction t ON t.id = e.transaction_id JOIN wallets_wallet w ON w.id = e.wallet_id
+FROM ledger_ledgerentry e
+JOIN ledger_transaction t ON t.id = e.transaction_id
+JOIN wallets_wallet w ON w.id = e.wallet_id
 WHERE w.kind <> 'SYSTEM' ORDER BY e.id LIMIT %s
 """
 # The rows of the first mark were on their way before the clock began.
@@ -86,9 +88,8 @@ def publish(superuser_url: str, *, events: int, count: int) -> Rate:
                     sys.exit("the relays did not publish what waits")
                 time.sleep(_TICK_SECONDS)
             spent = sum(_processor_seconds(process.pid) for process in processes)
-        found = database.execute(_RATE).fetchone()
-        assert found is not None
-    return Rate(float(found[0]), spent / made * 1e6)
+        ((rate,),) = database.execute(_RATE).fetchall()
+    return Rate(float(rate), spent / made * 1e6)
 
 
 def _processor_seconds(pid: int) -> float:
