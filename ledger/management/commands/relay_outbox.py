@@ -1,10 +1,11 @@
 """`manage.py relay_outbox`: publish what the ledger has to tell, until SIGTERM or SIGINT."""
 
 import signal
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
 from ledger.events import render
 from wallet_project.kernel.checks import require_durable_database
@@ -21,7 +22,10 @@ class Command(BaseCommand):
         " from one that ends. SIGTERM and SIGINT hand over in order and exit with 0."
     )
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002  (Django's own)
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--alive-file", type=Path, help="Touched every few seconds, for a health check.")
+
+    def handle(self, *, alive_file: Path | None, **options: Any) -> None:  # noqa: ARG002  (Django's own)
         require_durable_database()
         relay = Relay(
             # Kept for less time than what says which events were taken in, or an old one would be taken in anew.
@@ -30,6 +34,7 @@ class Command(BaseCommand):
             ),
             render=render,
             chores=(republishing(settings.REPUBLISH_SECONDS), pruning(settings.OUTBOX_KEEP_DAYS)),
+            alive_file=alive_file,
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: relay.stop())

@@ -26,7 +26,7 @@ log = structlog.get_logger("kernel.producing")
 PARTITIONS: Final = 12
 # With nothing delivered for so long the producer is given up; above what a broker needs to choose a new leader.
 SILENT_SECONDS: Final = 20.0
-_ASK_SECONDS: Final = 3.0
+_ASK_SECONDS: Final = 1.0
 _QUIET: Final = 0
 _DAY_MILLISECONDS: Final = 86_400_000
 
@@ -60,6 +60,10 @@ class Publisher:
     def in_flight(self) -> int:
         """How many messages are neither delivered nor given up."""
         return self._in_flight
+
+    @property
+    def is_open(self) -> bool:
+        return self._producer is not None
 
     def open(self) -> None:
         """
@@ -163,7 +167,7 @@ def ensure_topics(servers: str, topics: Sequence[str], *, retention_days: float)
 
     :raises BrokerAway:
     """
-    admin = AdminClient({"bootstrap.servers": servers, "log_level": _QUIET, "socket.connection.setup.timeout.ms": 2000})
+    admin = AdminClient({"bootstrap.servers": servers, "log_level": _QUIET, "socket.connection.setup.timeout.ms": 1000})
     try:
         # All of them: asked for one by its name, some brokers make it, and not as we would.
         there = admin.list_topics(timeout=_ASK_SECONDS).topics

@@ -11,6 +11,7 @@ It knows no app. What a row says is rendered by whoever starts it.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
 import psycopg
@@ -20,6 +21,7 @@ from wallet_project.kernel.events.envelope import CONTENT_TYPE, Event
 from wallet_project.kernel.events.lanes import Lanes, Session, open_session
 from wallet_project.kernel.events.outbox import CHANNEL, Cursor, Flight, Row, mark_published, read_waiting
 from wallet_project.kernel.events.producing import BrokerAway, Publisher
+from wallet_project.kernel.events.reach import Reach
 
 log = structlog.get_logger("kernel.relaying")
 
@@ -36,11 +38,9 @@ BRISK_SECONDS: Final = 0.25
 SWEEP_SECONDS: Final = 0.5
 BALANCE_SECONDS: Final = 1.0
 CHORES_SECONDS: Final = 2.0
-# How long a relay that is stopped waits for what is in flight.
-STOP_SECONDS: Final = 5.0
-# Between two tries to reach what is out of reach.
-SHORTEST_PAUSE_SECONDS: Final = 0.5
-LONGEST_PAUSE_SECONDS: Final = 5.0
+# How long a relay that is stopped waits for what is in flight: whoever stops it waits for two seconds in all.
+STOP_SECONDS: Final = 1.0
+ALIVE_SECONDS: Final = 3.0
 # A lane whose oldest rows cannot be rendered is a bug; it is tried again so much later.
 UNREADABLE_SECONDS: Final = 10.0
 _HEADERS: Final = (("content-type", CONTENT_TYPE.encode()),)
@@ -49,19 +49,28 @@ _HEADERS: Final = (("content-type", CONTENT_TYPE.encode()),)
 class Relay:
     """One relay. `run` returns once it was told to stop and has handed its lanes over."""
 
-    def __init__(self, *, publisher: Publisher, render: Render, chores: Sequence[Chore] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        publisher: Publisher,
+        render: Render,
+        chores: Sequence[Chore] = (),
+        alive_file: Path | None = None,
+    ) -> None:
         """
         :param chores: done by one relay of all, every few seconds, and at once while there is more.
+        :param alive_file: touched every few seconds while the relay goes on, whatever it waits for.
         """
         self._publisher = publisher
         self._render = render
         self._chores = chores
+        self._alive_file = alive_file
         self._flight = Flight()
-        self._database = _Reach("database")
-        self._broker = _Reach("broker")
+        self._database = Reach("database")
+        self._broker = Reach("broker")
         self._unreadable: dict[int, float] = {}
         self._is_stopping = False
-        self._brisk_until = self._balance_at = self._chores_at = 0.0
+        self._brisk_until = self._balance_at = self._chores_at = self._alive_until = 0.0
 
     def stop(self) -> None:
         """Safe to call from a signal's handler."""
@@ -77,7 +86,7 @@ class Relay:
                 # The locks are gone, and somebody else may have the lanes already.
                 self._forget_flight()
                 self._database.is_lost(type(error).__name__)
-                time.sleep(self._database.pause)
+                self._rest_until(self._database.next_try)
         self._publisher.abandon()
 
     def _work(self, session: Session) -> None:
@@ -87,6 +96,7 @@ class Relay:
         self._balance_at = 0.0
         self._database.is_back()
         while not self._is_stopping:
+            self._say_alive()
             if time.monotonic() >= self._balance_at:
                 lanes.balance(self._flight.busy)
                 self._balance_at = time.monotonic() + BALANCE_SECONDS
@@ -133,6 +143,8 @@ class Relay:
 
     def _collect(self, session: Session, wait_seconds: float) -> None:
         """Take in what was delivered, and mark the lanes of which everything was."""
+        if not self._publisher.is_open:
+            return
         try:
             for token in self._publisher.collect(wait_seconds):
                 self._flight.land(token)
@@ -175,28 +187,16 @@ class Relay:
         self._forget_flight()
         lanes.release(set())
 
+    def _rest_until(self, moment: float) -> None:
+        while time.monotonic() < moment and not self._is_stopping:
+            self._say_alive()
+            time.sleep(SOON_SECONDS)
+
+    def _say_alive(self) -> None:
+        if self._alive_file is not None and time.monotonic() >= self._alive_until:
+            self._alive_file.touch()
+            self._alive_until = time.monotonic() + ALIVE_SECONDS
+
     def _forget_flight(self) -> None:
         self._publisher.abandon()
         self._flight = Flight()
-
-
-class _Reach:
-    """Whether something can be reached: said when that changes and not at every try, which become rarer."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._lost = False
-        self.pause = SHORTEST_PAUSE_SECONDS
-        self.next_try = 0.0
-
-    def is_lost(self, reason: str) -> None:
-        if not self._lost:
-            log.warning("relay.waits", part=self._name, reason=reason)
-        self.pause = min(self.pause * 2, LONGEST_PAUSE_SECONDS) if self._lost else SHORTEST_PAUSE_SECONDS
-        self._lost = True
-        self.next_try = time.monotonic() + self.pause
-
-    def is_back(self) -> None:
-        if self._lost:
-            log.info("relay.goes_on", part=self._name)
-        self._lost = False
