@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
 import psycopg
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from wallet_project.kernel.events.envelope import Event
@@ -82,6 +82,10 @@ class Stream:
                 producer.produce(self.topic, value=message, partition=partition or 0)
         assert producer.flush(20) == 0
 
+    def forget_producer(self) -> None:
+        """After its broker has lost its memory."""
+        self._producer = None
+
     def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.superuser_url, autocommit=True) as connection:
             cursor = connection.execute(statement, parameters)
@@ -116,16 +120,11 @@ class Stream:
 
     def read_dead_topic(self, count: int) -> list[Message]:
         """The first so many messages of the group's dead-letter topic."""
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self.servers,
-                "group.id": new_uuid().hex,
-                "auto.offset.reset": "earliest",
-                "topic.metadata.refresh.interval.ms": 500,
-                "log_level": 0,
-            }
-        )
-        consumer.subscribe([f"wallet.events.dead.{self.group}"])
+        topic = f"wallet.events.dead.{self.group}"
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": topic, "log_level": 0})
+        # Not as a member of that group, which would first have to be let in.
+        partitions = consumer.list_topics(timeout=10).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
         try:
             found: list[Message] = []
 

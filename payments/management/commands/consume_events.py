@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -19,9 +20,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("group", choices=sorted(GROUPS))
+        parser.add_argument("--alive-file", type=Path, help="Touched every few seconds, for a health check.")
 
-    def handle(self, *, group: str, **options: Any) -> None:  # noqa: ARG002  (Django's own)
+    def handle(self, *, group: str, alive_file: Path | None, **options: Any) -> None:  # noqa: ARG002  (Django's own)
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        Member(group=group, handler=GROUPS[group], servers=settings.KAFKA_BOOTSTRAP_SERVERS).run(stop)
+        member = Member(
+            group=group, handler=GROUPS[group], servers=settings.KAFKA_BOOTSTRAP_SERVERS, alive_file=alive_file
+        )
+        member.run(stop)

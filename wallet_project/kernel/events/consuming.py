@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -23,7 +24,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from wallet_project.kernel.events import progress
-from wallet_project.kernel.events.dead_letters import Place, Publisher, bury
+from wallet_project.kernel.events.dead_letters import Place, Teller, bury
 from wallet_project.kernel.events.envelope import TOPIC
 from wallet_project.kernel.events.received import Received
 from wallet_project.kernel.events.recording import Handler, is_database_away, register, take_in
@@ -35,7 +36,7 @@ MOST_AT_ONCE: Final = 200
 GATHER_SECONDS: Final = 0.02
 IDLE_SECONDS: Final = 0.25
 PROGRESS_SECONDS: Final = 5.0
-_FLUSH_SECONDS: Final = 2.0
+ALIVE_SECONDS: Final = 5.0
 _COMMITTED_SECONDS: Final = 1.0
 
 
@@ -69,16 +70,26 @@ class Member:
 
     :param handler: see `recording.Handler`.
     :param patience: of one message by itself; the database is waited for at the same distances, without end.
+    :param alive_file: touched every few seconds while the member goes on, whoever it waits for.
     """
 
     def __init__(
-        self, *, group: str, handler: Handler, servers: str, patience: Patience | None = None, topic: str = TOPIC
+        self,
+        *,
+        group: str,
+        handler: Handler,
+        servers: str,
+        patience: Patience | None = None,
+        topic: str = TOPIC,
+        alive_file: Path | None = None,
     ) -> None:
         self._group = group
         self._handler = handler
         self._servers = servers
         self._patience = patience or Patience()
         self._topic = topic
+        self._alive_file = alive_file
+        self._alive_until = 0.0
         self._queues: dict[int, _Queue] = {}
         self._group_id = 0
         self._away = 0
@@ -90,7 +101,7 @@ class Member:
         while not self._register():
             if stop.wait(max(0.0, self._away_until - time.monotonic())):
                 return
-        self._publisher = Publisher(group_id=self._group_id, group=self._group, servers=self._servers)
+        self._teller = Teller(group_id=self._group_id, group=self._group, servers=self._servers)
         self._consumer = Consumer(self._configuration())
         self._consumer.subscribe(
             [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
@@ -98,6 +109,7 @@ class Member:
         log.info("consumer.started", group=self._group)
         try:
             while not stop.is_set():
+                self._live()
                 self._fetch()
                 self._work(stop)
                 self._steer()
@@ -105,7 +117,7 @@ class Member:
         finally:
             # What was committed is sent before the group is left.
             self._consumer.close()
-            self._publisher.close(seconds=_FLUSH_SECONDS)
+            self._teller.close()
             log.info("consumer.stopped", group=self._group)
 
     def _configuration(self) -> dict[str, Any]:
@@ -133,7 +145,13 @@ class Member:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             log.warning("consumer.broker_away", group=self._group)
 
+    def _live(self) -> None:
+        if self._alive_file is not None and time.monotonic() > self._alive_until:
+            self._alive_file.touch()
+            self._alive_until = time.monotonic() + ALIVE_SECONDS
+
     def _register(self) -> bool:
+        self._live()
         try:
             self._group_id = register(group=self._group, now=timezone.now())
         except Exception as error:
@@ -288,6 +306,9 @@ class Member:
             log.warning("consumer.commit_failed", group=self._group, reason=error.args[0].name())
 
     def _wait_for_database(self, error: BaseException) -> None:
+        # The pool looks for a server that it lost ever more rarely; a new one looks at once.
+        connection.close()
+        connection.close_pool()  # type: ignore[attr-defined]
         self._away += 1
         pause = self._patience.pause(self._away)
         self._away_until = time.monotonic() + pause
@@ -317,7 +338,7 @@ class Member:
         self._say_at = now + PROGRESS_SECONDS
         try:
             progress.say(group_id=self._group_id, at=self._positions(), now=timezone.now())
-            self._publisher.publish(now=timezone.now())
+            self._teller.tell(now=timezone.now())
         except Exception as error:
             if not is_database_away(error):
                 raise

@@ -4,22 +4,23 @@ What a group could not take in, however often it tried: kept with the cause, tol
 The row is the truth. The topic `wallet.events.dead.<group>` tells whoever watches the broker, at least once.
 """
 
+import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import structlog
-from confluent_kafka import KafkaError, Producer
 from django.db import transaction
 from django.utils import timezone
 
 from wallet_project.kernel import logs
 from wallet_project.kernel.database import require_transaction
 from wallet_project.kernel.events.envelope import CONTENT_TYPE, TOPIC, read_event
+from wallet_project.kernel.events.producing import BrokerAway, Publisher
 from wallet_project.kernel.events.recording import Handler, is_database_away
 from wallet_project.kernel.models import ConsumedEvent, ConsumerGroup, DeadLetter
 
@@ -28,7 +29,9 @@ log = structlog.get_logger("wallet.events.dead_letters")
 DEAD_TOPIC: Final = "wallet.events.dead"
 MOST_AT_ONCE: Final = 100
 _CAUSE_LENGTH: Final = 500
-_DELIVERY_MS: Final = 10_000
+# In the topic, where it has to be made; and until a broker that was away is looked for again.
+KEPT_DAYS: Final = 30
+AGAIN_SECONDS: Final = 15.0
 _CHECKOUT: Final = Path(__file__).resolve().parents[3]
 
 
@@ -77,70 +80,62 @@ def _where(error: BaseException) -> str:
     return "an unknown place"
 
 
-class Publisher:
-    """Tells the broker of the group's dead letters; what it could not tell, the next call tells."""
+class Teller:
+    """Tells the broker of the group's dead letters; what it could not tell, a later call tells."""
 
     def __init__(self, *, group_id: int, group: str, servers: str) -> None:
         self._group_id = group_id
         self._group = group
-        self._servers = servers
-        self._producer: Producer | None = None
-        self._told: list[int] = []
+        self._publisher = Publisher(servers, topic=f"{DEAD_TOPIC}.{group}", retention_days=KEPT_DAYS)
         self._under_way: set[int] = set()
+        self._again_at = 0.0
 
-    def publish(self, *, now: datetime) -> None:
-        """Send what waits and note what has arrived since; returns at once."""
-        self.note(now=now)
-        waiting = DeadLetter.objects.filter(
-            group_id=self._group_id, replayed_at__isnull=True, published_at__isnull=True
-        ).order_by("created_at")
-        for letter in waiting.exclude(pk__in=self._under_way)[:MOST_AT_ONCE]:
-            self._send(letter)
+    def tell(self, *, now: datetime) -> None:
+        """Note what has arrived, and send what waits; returns at once where the broker answers."""
+        if time.monotonic() < self._again_at:
+            return
+        try:
+            self.note(now=now)
+            letters = DeadLetter.objects.filter(
+                group_id=self._group_id, replayed_at__isnull=True, published_at__isnull=True
+            )
+            for letter in letters.exclude(pk__in=self._under_way).order_by("created_at")[:MOST_AT_ONCE]:
+                self._publisher.open()
+                self._send(letter)
+        except BrokerAway as error:
+            self._under_way.clear()
+            self._again_at = time.monotonic() + AGAIN_SECONDS
+            log.warning("dead_letter.untold", group=self._group, reason=str(error))
 
-    def note(self, *, now: datetime) -> None:
-        """Mark the letters that the broker has acknowledged."""
-        if self._producer is not None:
-            self._producer.poll(0)
-        if self._told:
-            DeadLetter.objects.filter(pk__in=self._told, published_at__isnull=True).update(published_at=now)
-            self._told.clear()
+    def note(self, *, now: datetime, wait_seconds: float = 0.0) -> None:
+        """
+        Mark the letters that the broker has acknowledged.
 
-    def close(self, *, seconds: float) -> None:
-        """Give what is under way a moment; the rest is told after the next start."""
-        if self._producer is not None:
-            self._producer.flush(seconds)
+        :raises BrokerAway:
+        """
+        if not self._under_way:
+            return
+        told = self._publisher.collect(wait_seconds)
+        DeadLetter.objects.filter(pk__in=told, published_at__isnull=True).update(published_at=now)
+        self._under_way.difference_update(told)
+
+    def close(self) -> None:
+        """What is under way gets no more time; it is told again after the next start."""
+        self._publisher.abandon()
 
     def _send(self, letter: DeadLetter) -> None:
-        if self._producer is None:
-            self._producer = Producer(
-                {
-                    "bootstrap.servers": self._servers,
-                    "enable.idempotence": True,
-                    "acks": "all",
-                    "delivery.timeout.ms": _DELIVERY_MS,
-                    "log_level": 0,
-                }
-            )
-        pk = letter.pk
-
-        def arrived(error: KafkaError | None, _message: Any) -> None:
-            self._under_way.discard(pk)
-            if error is None:
-                self._told.append(pk)
-
-        self._under_way.add(pk)
-        self._producer.produce(
-            f"{DEAD_TOPIC}.{self._group}",
-            key=str(letter.event_id),
+        self._publisher.send(
+            letter.pk,
+            key=str(letter.event_id).encode(),
             value=bytes(letter.value),
-            headers=headers_of(letter, group=self._group),
-            on_delivery=arrived,
+            headers=list(headers_of(letter, group=self._group).items()),
         )
+        self._under_way.add(letter.pk)
 
 
-def headers_of(letter: DeadLetter, *, group: str) -> dict[str, str]:
+def headers_of(letter: DeadLetter, *, group: str) -> dict[str, bytes]:
     """The cause without its words: those may repeat what a person wrote, and nothing of that is for the broker."""
-    return {
+    words = {
         "content-type": CONTENT_TYPE,
         "cause": letter.cause.partition(": ")[0],
         "group": group,
@@ -149,6 +144,7 @@ def headers_of(letter: DeadLetter, *, group: str) -> dict[str, str]:
         "offset": str(letter.offset),
         "tries": str(letter.tries),
     }
+    return {name: word.encode() for name, word in words.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
