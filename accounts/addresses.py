@@ -77,3 +77,9 @@ def any_address(text: str) -> Address:
 
 def _spelled(number: phonenumbers.PhoneNumber) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def masked(address: str) -> str:
+    """What whoever knows the address knows it by, and nobody else: `as…@example.com`, `…3210`."""
+    name, at, host = address.rpartition("@")
+    return f"{name[:2]}…@{host}" if at else f"…{address[-4:]}"

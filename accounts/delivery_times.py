@@ -11,9 +11,8 @@ LONGEST_WAIT: Final = timedelta(hours=2)
 # A code is wanted now or not at all: whoever still waits has long asked for another.
 MOST_ATTEMPTS: Final = 5
 GIVEN_UP_AFTER: Final = timedelta(hours=1)
-# What happened stays true: a provider may be away for a night.
-MOST_ATTEMPTS_OF_A_NOTICE: Final = 18
-NOTICE_GIVEN_UP_AFTER: Final = timedelta(hours=24)
+# What happened stays true: a provider may be away for a night, and these take a day.
+MOST_ATTEMPTS_OF_A_NOTICE: Final = 20
 
 
 def wait_after(attempts: int) -> timedelta:
@@ -24,7 +23,5 @@ def wait_after(attempts: int) -> timedelta:
 def is_over(*, message: OutgoingMessage, now: datetime) -> bool:
     """Whether it was tried as often, or for as long, as makes sense."""
     if message.purpose == OutgoingMessage.Purpose.NOTICE:
-        most, lifetime = MOST_ATTEMPTS_OF_A_NOTICE, NOTICE_GIVEN_UP_AFTER
-    else:
-        most, lifetime = MOST_ATTEMPTS, GIVEN_UP_AFTER
-    return message.attempts >= most or message.requested_at <= now - lifetime
+        return message.attempts >= MOST_ATTEMPTS_OF_A_NOTICE
+    return message.attempts >= MOST_ATTEMPTS or message.requested_at <= now - GIVEN_UP_AFTER

@@ -11,6 +11,7 @@ from accounts import (
     lost_factor_stops,
     lost_factor_views,
     notification_views,
+    push_views,
     reset_links,
     security_views,
     session_views,
@@ -56,5 +57,8 @@ urlpatterns = [
     path("notifications/read", notification_views.notifications_read, name="notifications_read"),
     path("notifications/preferences", notification_views.preferences, name="notification_preferences"),
     path("notifications/<str:id>/read", notification_views.notification_read, name="notification_read"),
+    path("notifications/push", push_views.push_on, name="push_on"),
+    path("notifications/push/<str:id>/off", push_views.push_off, name="push_off"),
+    path("push-worker.js", push_views.worker, name="push_worker"),
     path("dev/inbox", views.inbox, name="inbox"),
 ]

@@ -35,6 +35,8 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "account": "accounts",
     "data": "personal data",
     "consent": "consent",
+    "message": "messages to people",
+    "push": "web push",
 }
 TIMES: Final[Mapping[str, timedelta]] = {
     "hour": timedelta(hours=1),

@@ -1,5 +1,6 @@
 """Browsers that their people let us wake."""
 
+import base64
 from typing import Final
 
 from django.db import models
@@ -38,3 +39,8 @@ class PushSubscription(models.Model):
     @property
     def public_id(self) -> str:
         return public_id(self.PREFIX, self.uuid)
+
+    @property
+    def digest_text(self) -> str:
+        """By which a browser's script finds its own."""
+        return base64.urlsafe_b64encode(bytes(self.digest)).rstrip(b"=").decode()

@@ -110,6 +110,9 @@ PAGES: Final[Mapping[str, Access]] = {
     "notifications/read": Access(POST=SIGNED_IN),
     "notifications/preferences": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "notifications/<str:id>/read": Access(POST=OWN, id="notification"),
+    "notifications/push": Access(POST=SIGNED_IN),
+    "notifications/push/<str:id>/off": Access(POST=OWN, id="push"),
+    "push-worker.js": Access(GET=PUBLIC),
     "dev/inbox": Access(GET=PUBLIC),
     # ledger
     "audit/": Access(GET=AUDITS),
@@ -226,6 +229,9 @@ ADMIN: Final[Mapping[str, Access]] = {
         GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="kycsubmission"
     ),
     "admin/accounts/lostfactor/<int:pk>/decide/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="lostfactor"),
+    "admin/accounts/outgoingmessage/<int:pk>/resend/": Access(
+        GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="outgoingmessage"
+    ),
     "admin/wallets/wallet/<int:pk>/status/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="wallet_pk"),
     "admin/payments/gatewayorder/<int:pk>/refund/": Access(GET=only(*_LEADS), POST=only(*_LEADS), pk="gatewayorder"),
     "admin/payments/case/<int:pk>/resolve/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="case"),
@@ -256,6 +262,7 @@ READ_IN_ADMIN: Final[Mapping[str, Rule]] = {
     "accounts.addresschange": only(*STAFF),
     "accounts.kycsubmission": only(*STAFF),
     "accounts.lostfactor": only(*STAFF),
+    "accounts.outgoingmessage": only(*STAFF),
     "wallets.wallet": only(*STAFF),
     "wallets.merchant": only(*STAFF),
     "ledger.transaction": only(*STAFF),

@@ -21,7 +21,7 @@ from accounts.addresses import any_address
 from accounts.blocking import block
 from accounts.kyc import submit
 from accounts.lost_factors import ask
-from accounts.models import Notification, Passkey, Session, User
+from accounts.models import Notification, Passkey, PushSubscription, Session, User
 from accounts.roles import AUDITOR, SUPPORT, SUPPORT_LEAD, appoint, appoint_superuser
 from payments.captures import settle_order
 from payments.models import Proposal
@@ -133,7 +133,11 @@ def build(counterpart: Merchant, sandbox: Sandbox) -> World:
     notification = Notification.objects.create(
         user=asha.user, kind="money_in", title="Money", text="Came in.", created_at=timezone.now()
     )
+    push = PushSubscription.objects.create(
+        user=asha.user, endpoint="https://fcm.googleapis.com/hers", digest=b"hers", created_at=timezone.now()
+    )
     world.things.update(
+        push=_public("psh", push.public_id),
         passkey=Thing(str(passkey.pk), str(NO_KEY)),
         top_up=_public("txn", order.transaction.public_id),
         session=_public("ses", session.public_id),

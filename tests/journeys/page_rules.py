@@ -58,6 +58,7 @@ def _faults_of_page(answer: Any, policy: dict[str, list[str]]) -> list[str]:
         "style-src": ["'self'"],
         "img-src": ["'self'", "data:"] if path == "/api/v1/docs" else ["'self'"],
         "connect-src": ["'self'"],
+        "worker-src": ["'self'"],
         "form-action": ["'self'", checkout],
     }
     found = [] if policy == expected else [f"policy: {policy}"]

@@ -54,7 +54,7 @@ def world(database: object, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     cheaper.setattr(ReadOnlyAdmin, "list_per_page", 1)
     with (
         # So that there is a door to stand before.
-        override_settings(REFUNDS_BY_PERSON=True),
+        override_settings(REFUNDS_BY_PERSON=True, VAPID_PRIVATE_KEY=b"k" * 32),
         merchant_and_sandbox(tmp_path_factory.mktemp("sandbox")) as (shop, sandbox),
         wallet_speaks_to(client(sandbox.url)),
     ):

@@ -54,6 +54,8 @@ def content_security_policy(*, checkouts: Iterable[str]) -> dict[str, Any]:
             "style-src": [SELF],
             "img-src": [SELF],
             "connect-src": [SELF],
+            # The one that shows what was pushed. A nonce is no way to name a worker.
+            "worker-src": [SELF],
             "object-src": [NONE],
             "base-uri": [NONE],
             "form-action": [SELF, *sorted({_origin_of(address) for address in checkouts})],
