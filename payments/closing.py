@@ -23,7 +23,8 @@ from accounts.own_password import check_own_password
 from payments.bank_accounts import forget_number
 from payments.disputes import UNDECIDED
 from payments.merchant_webhooks.endpoints import remove_endpoints
-from payments.models import BankAccount, Case, Dispute, GatewayOrder, GatewayRefund, Payout, StepUp
+from payments.models import BankAccount, Case, Dispute, GatewayOrder, GatewayRefund, MoneyBack, Payout, StepUp
+from payments.money_back import leave
 from payments.payout_outcomes import OPEN as PAYOUT_OPEN
 from payments.refund_outcomes import OPEN as REFUND_OPEN
 from wallet_project.kernel.errors import Refusal
@@ -107,6 +108,7 @@ def _close(user: User, now: datetime) -> list[int]:
     messages = notify(user=locked, kind="account_closed", now=now)
     _close_wallets(wallets, locked, now)
     _forget_bank_accounts(locked, now)
+    leave(user=locked, now=now)
     remove_endpoints(wallets=wallets, now=now)
     StepUp.objects.filter(user=locked, spent_at=None).delete()
     audit.record("account.closed", now=now, actor=locked, subject=locked)
@@ -149,6 +151,12 @@ def _obstacles(wallets: Sequence[Wallet] | QuerySet[Wallet]) -> Iterator[Obstacl
     contested = Dispute.objects.filter(attempt__order__transaction__to_wallet__in=wallets, state__in=UNDECIDED)
     if contested.exists():
         yield Obstacle("dispute", "Somebody has asked their bank for a payment back. Wait until it is decided.")
+    aside = MoneyBack.objects.filter(status=MoneyBack.Status.HELD, asker__wallets__in=wallets)
+    if aside.exists():
+        yield Obstacle(
+            "money_back",
+            "Money that you asked back is set aside for you. Wait for the answer, or withdraw what you asked.",
+        )
     cases = Case.objects.filter(state=Case.State.OPEN)
     if (cases.filter(transaction__to_wallet__in=wallets) | cases.filter(transaction__from_wallet__in=wallets)).exists():
         yield Obstacle("case", "Our support is still looking into one of your payments. Write to them.")

@@ -177,6 +177,22 @@ class WithdrawForm(MoneyForm):
         return type(self)(data, accounts=self.accounts)
 
 
+class AskBackForm(forms.Form):
+    """A word to whoever got money by mistake."""
+
+    note = NoteField(label="A word to them", help_text="Such as: I mistyped the number, sorry.")
+
+
+class BlockForm(forms.Form):
+    """Whom to keep away."""
+
+    to = PayeeField(
+        label="Block a person",
+        help_text="Their e-mail address, phone number with its country, or wallet id.",
+        error_messages={"required": "Write whom to block."},
+    )
+
+
 class RefundForm(MoneyForm):
     amount = AmountField(label="Amount", error_messages={"required": "Write an amount."})
 

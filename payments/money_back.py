@@ -27,6 +27,7 @@ from ledger.posting import post
 from payments.models import MoneyBack
 from payments.person_blocks import keeps_away
 from payments.texts import check_note
+from wallet_project.kernel.database import require_transaction
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id
 from wallet_project.kernel.reasons import read_reason
@@ -163,6 +164,20 @@ def expire_overdue(*, now: datetime) -> list[int]:
             # One that cannot be ended keeps no other from it.
             log.exception("money_back.failed", money_back=row.public_id)
     return messages
+
+
+def leave(*, user: User, now: datetime) -> None:
+    """
+    In the caller's transaction: this person closes their account. What they asked for is withdrawn, what they were
+    asked for declined, and their words go. What is set aside stands in the way before (`payments.closing`).
+    """
+    require_transaction("default")
+    for side, status in (("asker", Status.WITHDRAWN), ("asked", Status.DECLINED)):
+        for row in with_parties(MoneyBack.objects.filter(**{side: user}, status=Status.ASKED)):
+            # Of what is answered this very moment that answer holds.
+            if MoneyBack.objects.filter(pk=row.pk, status=Status.ASKED).update(status=status, ended_at=now):
+                tell(row, now, step=status.value.lower())
+    MoneyBack.objects.filter(asker=user).exclude(note="").update(note="")
 
 
 def end(*, row: MoneyBack, status: MoneyBack.Status, by: Actor, now: datetime, **more: object) -> Said:

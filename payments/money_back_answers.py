@@ -58,6 +58,8 @@ def give(*, user: User, money_back: str, key: str, step_up: str | None = None, n
         return earlier
     for _ in range(MOST_TRIES):
         row = find(money_back=money_back, asked=user)
+        if not row.is_open:
+            raise Refusal("money_back_over")
         giving = _Giving(row, now)
         try:
             answer = post_asked_for(

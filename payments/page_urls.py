@@ -11,10 +11,13 @@ from payments import (
     history_views,
     limit_views,
     live_views,
+    money_back_views,
     not_me_views,
+    person_block_views,
     receipt_views,
     views,
 )
+from payments.merchant_webhooks import views as webhook_views
 from payments.refund_views import GiveBack
 from payments.withdrawal_views import Withdraw
 
@@ -42,6 +45,26 @@ urlpatterns = [
     path("limits/<str:type>/drop", limit_views.drop, name="limits_drop"),
     path(not_me_links.PAGE, not_me_views.by_link, name="not_me"),
     path("notifications/<str:id>/not-me", not_me_views.signed_in_page, name="not_me_notification"),
+    path("webhooks", webhook_views.webhooks, name="webhooks"),
+    path("webhooks/add", webhook_views.add, name="webhook_add"),
+    path("webhooks/<str:id>", webhook_views.webhook, name="webhook"),
+    path("webhooks/<str:id>/rotate", webhook_views.rotate, name="webhook_rotate"),
+    path("webhooks/<str:id>/switch", webhook_views.switch, name="webhook_switch"),
+    path("webhooks/<str:id>/remove", webhook_views.remove, name="webhook_remove"),
+    path("webhooks/<str:id>/ping", webhook_views.ping, name="webhook_ping"),
+    path("webhooks/<str:id>/deliveries/<str:message>", webhook_views.delivery, name="webhook_delivery"),
+    path("webhooks/<str:id>/deliveries/<str:message>/redeliver", webhook_views.redeliver, name="webhook_redeliver"),
+    path("money-back", money_back_views.money_backs, name="money_backs"),
+    path("money-back/<str:id>", money_back_views.thread, name="money_back"),
+    path("money-back/<str:id>/give", money_back_views.Give.as_view(), name="money_back_give"),
+    *[
+        path(f"money-back/<str:id>/{word}", money_back_views.act, {"word": word}, name=f"money_back_{word}")
+        for word in ("hold", "decline", "withdraw")
+    ],
+    path("receipts/<str:transaction>/money-back", money_back_views.ask, name="money_back_ask"),
+    path("receipts/<str:transaction>/block", person_block_views.block, name="block"),
+    path("account/blocked-people", person_block_views.blocked_people, name="blocked_people"),
+    path("account/blocked-people/<str:id>/remove", person_block_views.unblock, name="unblock"),
     path("account/close", account_views.close, name="account_close"),
     path("account/data", account_views.data, name="account_data"),
     path("receipts/<str:transaction>", receipt_views.receipt, name="receipt"),

@@ -39,7 +39,9 @@ from accounts.models import (
 from accounts.own_password import check_own_password
 from ledger.queries import MOST_ROWS, SeenEntry, SeenTransaction, entries_of, history_of
 from payments.bank_accounts import masked_number
-from payments.models import BankAccount, OwnLimit, PaymentAttempt, StepUp
+from payments.models import BankAccount, MoneyBack, OwnLimit, PaymentAttempt, StepUp, WebhookEndpoint
+from payments.money_back import with_parties
+from payments.money_back_queries import SeenMoneyBack, seen_by
 from wallet_project.kernel.database import give_back_connection
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.money import Money
@@ -128,6 +130,11 @@ def _wallet(wallet: Wallet) -> Iterator[str]:
     }
     if hasattr(wallet, "merchant"):
         head["merchant"] = {"handle": wallet.merchant.handle, "display_name": wallet.merchant.display_name}
+        endpoints = WebhookEndpoint.objects.filter(wallet=wallet).exclude(state=WebhookEndpoint.State.REMOVED)
+        head["webhooks"] = [
+            {"id": each.public_id, "url": each.url, "types": each.types, "state": each.state, "added_at": each.created_at}
+            for each in endpoints.order_by("pk")
+        ]
     yield _json(head)[:-1] + ', "transactions": '
     yield from _list(_json(row) for row in _transactions(wallet))
     yield "}"
@@ -227,6 +234,10 @@ def _sections(user: User, *, whole: bool) -> Mapping[str, Rows]:
             {"name": masked(each.blocked.full_name), "created_at": each.created_at}
             for each in _rows(PersonBlock.objects.filter(blocker=user).select_related("blocked"))
         ),
+        "money_asked_back": (
+            _money_back(seen_by(user=user, row=each))
+            for each in _rows(with_parties(MoneyBack.objects.filter(Q(asker=user) | Q(asked=user))))
+        ),
         "messages": _plain(
             OutgoingMessage.objects.filter(user=user), "purpose", "channel", "address", "requested_at", "sent_at"
         ),
@@ -284,6 +295,23 @@ def _bank_account(account: BankAccount) -> dict[str, Any]:
         "registered_name": account.registered_name,
         "added_at": account.created_at,
         "removed_at": account.removed_at,
+    }
+
+
+def _money_back(seen: SeenMoneyBack) -> dict[str, Any]:
+    return {
+        "id": seen.id,
+        "role": seen.role,
+        "status": seen.status,
+        "transaction": seen.transaction,
+        "amount": seen.amount,
+        "counterparty": {"display_name": seen.counterparty_name, "wallet": seen.counterparty_wallet},
+        "note": seen.note,
+        "refund": seen.refund,
+        "asked_at": seen.asked_at,
+        "held_at": seen.held_at,
+        "expires_at": seen.expires_at,
+        "ended_at": seen.ended_at,
     }
 
 

@@ -1,15 +1,23 @@
 """The receipt of a transaction: what became of it, as it stands now."""
 
+from datetime import datetime
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.models import User
 from accounts.signed_in import SignedInRequest, signed_in
 from ledger.models import Transaction
-from ledger.queries import find_transaction
+from ledger.queries import SeenTransaction, find_transaction
+from payments.forms import MoneyForm, new_key
 from payments.models import GatewayOrder
+from payments.money_back import can_ask
+from payments.money_back_queries import latest_about
+from payments.person_blocks import counterparty_of, keeps_away
 from payments.provenance import provenance_of
 from payments.receipt_wording import is_settling, receipt_with, sentence_of_dispute
 from payments.refreshing import look_again
@@ -37,9 +45,28 @@ def receipt(request: SignedInRequest, transaction: str) -> HttpResponse:
         "dispute": sentence_of_dispute(behind.dispute) if is_topup else "",
         "refundable": refundable_of(user=user, transaction=transaction) if is_topup else None,
         "waits": settling,
+        **_of_transfer(user, seen, now),
         "look_again": look_again(request.GET.dict()) if settling else "",
     }
     return render(request, "payments/receipt.html", shown)
+
+
+def _of_transfer(user: User, seen: SeenTransaction, now: datetime) -> dict[str, Any]:
+    """What two people may still say to one another about money that one sent the other."""
+    if seen.type != Transaction.Type.TRANSFER or seen.counterparty_wallet is None:
+        return {}
+    other = counterparty_of(user=user, transaction=seen.public_id)
+    money_back = latest_about(user=user, transaction=seen.pk)
+    may_answer = money_back is not None and money_back.is_open and money_back.role == "asked"
+    return {
+        "money_back": money_back,
+        "give_form": MoneyForm(initial={"key": new_key()}) if may_answer else None,
+        "can_ask_back": seen.direction == "out" and can_ask(user=user, transaction=seen.public_id, now=now),
+        "can_block": other is not None,
+        "is_blocked": other is not None
+        and other.owner_id is not None
+        and keeps_away(blocker=user.pk, blocked=other.owner_id),
+    }
 
 
 @signed_in

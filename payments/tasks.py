@@ -10,6 +10,7 @@ from accounts.tasks import wake_sender
 from payments import bank_checks, disputes, payouts, refunds, settlements, step_ups
 from payments.expiry import sweep_orders
 from payments.merchant_webhooks import log, sending
+from payments.money_back import expire_overdue
 from payments.proposals import finish_agreed
 from payments.reconciling import reconciliation
 from payments.waking import wake
@@ -73,6 +74,12 @@ def finish_proposals() -> None:
 @shared_task(name="payments.forget_step_ups")
 def forget_step_ups() -> None:
     step_ups.forget_unspent(now=timezone.now())
+
+
+@shared_task(name="payments.expire_money_backs")
+def expire_money_backs() -> None:
+    """What nobody answered in time is over, and what was set aside for it can be spent again."""
+    wake_sender(expire_overdue(now=timezone.now()))
 
 
 @shared_task(name="payments.check_bank_account")

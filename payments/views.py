@@ -37,12 +37,13 @@ UNSURE: Final = {
 }
 _ABOUT_THE_AMOUNT: Final = frozenset({"insufficient_funds", "limit_exceeded", "currency_mismatch", "refund_exceeds"})
 _ABOUT_THE_PAYEE: Final = frozenset(
-    {"payee_not_found", "recipient_unavailable", "same_wallet", "bank_account_invalid", "not_found"}
+    {"payee_not_found", "recipient_unavailable", "same_wallet", "bank_account_invalid", "not_found", "unblock_first"}
 )
 _WORDS: Final = {
     "insufficient_funds": "You do not have that much to spend.",
     "idempotency_key_reused": "This form was used before, for something else. Look in your history what became of "
     "that; then check this once more.",
+    "unblock_first": "You have blocked this person. Unblock them in your account, if you mean to pay them.",
     "form_outdated": "This form was out of date. Check it once more.",
 }
 

@@ -26,6 +26,7 @@ def beat_schedule(*, sweep_seconds: float) -> dict[str, dict[str, Any]]:
             _entry("payments.sweep_merchant_webhooks", every=sweep_seconds),
             _entry("payments.purge_merchant_webhooks", every=_HOUR),
             _entry("payments.finish_proposals", every=60.0),
+            _entry("payments.expire_money_backs", every=60.0),
             _entry("payments.collect_settlements", every=_HOUR),
             _entry("payments.forget_step_ups", every=_HOUR),
             # By the wallet's own clock. The later two find the night's work done, unless the gateway was silent before.

@@ -35,6 +35,18 @@ class RefundForm(forms.Form):
     )
 
 
+class ClosingForm(forms.Form):
+    """Why support ends a request for money back."""
+
+    reason = forms.CharField(
+        label="Why",
+        max_length=LONGEST_REASON,
+        error_messages={"required": "Write why."},
+        widget=forms.TextInput(attrs={"size": 60, "autocomplete": "off", "autofocus": True}),
+        help_text="Kept with it, for support and auditors.",
+    )
+
+
 class DecisionForm(forms.Form):
     """Why a proposal is agreed to or refused."""
 
