@@ -66,7 +66,8 @@ class ChoiceRequest(serializers.Serializer[None]):
 
 
 class PreferencesRequest(serializers.Serializer[None]):
-    preferences = ChoiceRequest(many=True, max_length=_MOST_CHOICES)
+    # The stubs know it as one of its members.
+    preferences = ChoiceRequest(many=True, max_length=_MOST_CHOICES)  # type: ignore[call-arg]
 
 
 class PreferenceAnswer(serializers.Serializer[Preference]):
@@ -81,7 +82,7 @@ class PreferenceAnswer(serializers.Serializer[Preference]):
     locked = serializers.BooleanField(source="row.is_locked", help_text="It cannot be switched off.")
 
 
-class PreferencesAnswer(serializers.Serializer[None]):
+class PreferencesAnswer(serializers.Serializer[Any]):
     preferences = PreferenceAnswer(many=True)
 
 

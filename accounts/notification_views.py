@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -16,8 +16,9 @@ from django.utils.functional import SimpleLazyObject
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import notifications
-from accounts.models import Notification
+from accounts.models import Notification, User
 from accounts.notification_preferences import CHANNELS, ROWS, Choice, choose, preferences_of
+from accounts.push_views import push_card
 from accounts.signed_in import SignedInRequest, signed_in
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.page_limits import counted_as
@@ -50,7 +51,7 @@ def bell(request: HttpRequest) -> dict[str, Any]:
     """Context of every template: what the bell shows. Asked for when it is drawn, and so only for who is signed in."""
     if not hasattr(request, "user"):
         return {}
-    return {"bell": SimpleLazyObject(lambda: notifications.bell_of(user=request.user))}
+    return {"bell": SimpleLazyObject(lambda: notifications.bell_of(user=cast(User, request.user)))}
 
 
 @require_safe
@@ -96,7 +97,7 @@ def preferences(request: SignedInRequest) -> HttpResponse:
         choose(user=request.user, choices=[_choice(request, row.name) for row in ROWS if not row.is_locked])
         messages.success(request, "Your notification settings are saved.")
         return see_other("notification_preferences")
-    shown = {"preferences": preferences_of(user=request.user), "here": "account"}
+    shown = {"preferences": preferences_of(user=request.user), "push": push_card(request), "here": "account"}
     return render(request, "accounts/notification_preferences.html", shown)
 
 

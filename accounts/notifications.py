@@ -180,10 +180,9 @@ def read(*, user: User, notification: str, now: datetime) -> Notification:
     :raises Refusal: `not_found`, for unknown ids and other people's alike.
     """
     uuid = parse_public_id(Notification.PREFIX, notification)
-    theirs = Notification.objects.filter(user=user, uuid=uuid)
-    if uuid is not None:
-        theirs.filter(read_at=None).update(read_at=now)
-    found = None if uuid is None else theirs.first()
+    theirs = Notification.objects.none() if uuid is None else Notification.objects.filter(user=user, uuid=uuid)
+    theirs.filter(read_at=None).update(read_at=now)
+    found = theirs.first()
     if found is None:
         raise Refusal("not_found", "There is no such notification.")
     return found

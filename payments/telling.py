@@ -74,7 +74,8 @@ def _wake_sender(messages: Sequence[int]) -> None:
 
 
 def _transactions(events: Sequence[Event]) -> dict[UUID | None, Transaction]:
-    wanted = {_uuid(Transaction.PREFIX, event.data.get("transaction")) for event in events} - {None}
+    named = (_uuid(Transaction.PREFIX, event.data.get("transaction")) for event in events)
+    wanted = {uuid for uuid in named if uuid is not None}
     parties = [f"{side}__{of}" for side in ("from_wallet", "to_wallet") for of in ("owner", "merchant")]
     return {
         found.uuid: found for found in Transaction.objects.filter(uuid__in=wanted).select_related(*parties, "reverses")

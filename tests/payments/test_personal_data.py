@@ -86,6 +86,8 @@ def test_every_table_about_a_person_is_told() -> None:
         "accounts.Session": "sessions",
         "accounts.StatusChange": "history_of_status",
         "accounts.TotpDevice": "authenticator_apps",
+        "accounts.Notification": "notifications",
+        "accounts.NotificationPreference": "notification_preferences",
         "accounts.OutgoingMessage": "messages",
         "payments.BankAccount": "bank_accounts",
         "payments.OwnLimit": "own_limits",
