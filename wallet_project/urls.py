@@ -9,6 +9,7 @@ handler500 = "wallet_project.kernel.middleware.error_page"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("wallet_project.health")),
+    path("", include("wallet_project.metrics")),
     path("", include("accounts.page_urls")),
     path("", include("wallets.page_urls")),
     path("", include("ledger.page_urls")),

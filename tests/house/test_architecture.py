@@ -69,6 +69,7 @@ ROW_LOCKS: Final = {
     ("accounts/kyc.py", "submit"): "one row, by its primary key",
     ("accounts/kyc.py", "_decide"): "one row, by its primary key",
     ("accounts/kyc.py", "take_back"): "one row, by its primary key",
+    ("wallet_project/kernel/events/dead_letters.py", "_locked"): "one row, by its primary key",
     ("payments/own_limits.py", "set_own_limits"): "one row, by its primary key",
     ("payments/proposals.py", "decide"): "one row, by its primary key",
     ("payments/proposals.py", "_carry_out_within"): "one row, by its primary key",
@@ -259,9 +260,9 @@ def test_what_disarms_django_stands_only_where_it_is_listed(name: str) -> None:
     listed = {
         "mark_safe": set(),
         "SafeString": set(),
-        # The gateway posts its callback from another site, and nothing but its signature is trusted; health takes no
-        # POST at all, and says so rather than ask for a form's token.
-        "csrf_exempt": {"payments/callbacks.py", "wallet_project/health.py"},
+        # The gateway posts its callback from another site, and nothing but its signature is trusted; health and
+        # metrics take no POST at all, and say so rather than ask for a form's token.
+        "csrf_exempt": {"payments/callbacks.py", "wallet_project/health.py", "wallet_project/metrics.py"},
     }[name]
     found = {path for path in production_modules() if any(part.endswith(f".{name}") for part in imports_of(path))}
 

@@ -48,6 +48,8 @@ PUBLIC: Final = Rule(frozenset(ROLES), public=True)
 SIGNED_IN: Final = Rule(SIGNED)
 # Asha is the person; everything that an id names is hers.
 OWN: Final = Rule(frozenset({"person"}))
+# Meera is the merchant; everything that an id of these routes names is hers.
+MERCHANTS: Final = Rule(frozenset({"merchant"}))
 # For everybody alike, whoever they are: something that is not there (any more), or only after another step.
 NEVER_THERE: Final = Rule(frozenset(), NOT_FOUND, public=True)
 AFTER_A_STEP: Final = Rule(frozenset(), SIGN_IN, public=True)
@@ -68,6 +70,8 @@ class Access:
 PAGES: Final[Mapping[str, Access]] = {
     "health/live": Access(GET=PUBLIC),
     "health/ready": Access(GET=PUBLIC),
+    # By the operators' token, and there is none; tests/house/test_metrics.py has one.
+    "metrics": Access(GET=NEVER_THERE),
     # accounts
     "register": Access(GET=PUBLIC, POST=PUBLIC),
     "verify": Access(GET=PUBLIC, POST=PUBLIC),
@@ -138,7 +142,32 @@ PAGES: Final[Mapping[str, Access]] = {
     "limits": Access(GET=SIGNED_IN),
     "limits/<str:type>": Access(GET=SIGNED_IN, POST=SIGNED_IN, type="limited"),
     "limits/<str:type>/drop": Access(POST=SIGNED_IN, type="limited"),
+    "webhooks": Access(GET=MERCHANTS),
+    "webhooks/add": Access(GET=MERCHANTS, POST=MERCHANTS),
+    "webhooks/<str:id>": Access(GET=MERCHANTS, POST=MERCHANTS, id="webhook"),
+    "webhooks/<str:id>/rotate": Access(GET=MERCHANTS, POST=MERCHANTS, id="webhook"),
+    "webhooks/<str:id>/switch": Access(POST=MERCHANTS, id="webhook"),
+    "webhooks/<str:id>/remove": Access(GET=MERCHANTS, POST=MERCHANTS, id="second_webhook"),
+    "webhooks/<str:id>/ping": Access(POST=MERCHANTS, id="webhook"),
+    "webhooks/<str:id>/deliveries/<str:message>": Access(GET=MERCHANTS, id="webhook", message="webhook_message"),
+    "webhooks/<str:id>/deliveries/<str:message>/redeliver": Access(
+        POST=MERCHANTS, id="webhook", message="webhook_message"
+    ),
     "account/close": Access(GET=SIGNED_IN, POST=SIGNED_IN),
+    "account/blocked-people": Access(GET=SIGNED_IN, POST=SIGNED_IN),
+    "account/blocked-people/<str:id>/remove": Access(POST=OWN, id="person_block"),
+    # By the token of a message's link alone.
+    "not-me/<str:token>": Access(GET=PUBLIC, POST=PUBLIC, token="link"),
+    "notifications/<str:id>/not-me": Access(GET=OWN, POST=OWN, id="notification"),
+    "money-back": Access(GET=SIGNED_IN),
+    "money-back/<str:id>": Access(GET=OWN, id="asked_of_her"),
+    # To the request's own page, which is there or not: this one looks at nothing yet.
+    "money-back/<str:id>/give": Access(GET=SIGNED_IN, POST=OWN, id="asked_of_her"),
+    "money-back/<str:id>/hold": Access(POST=OWN, id="asked_of_her"),
+    "money-back/<str:id>/decline": Access(POST=OWN, id="asked_of_her"),
+    "money-back/<str:id>/withdraw": Access(POST=OWN, id="asked_by_her"),
+    "receipts/<str:transaction>/money-back": Access(GET=OWN, POST=OWN, transaction="sent"),
+    "receipts/<str:transaction>/block": Access(GET=OWN, POST=OWN, transaction="sent"),
     "account/data": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "receipts/<str:transaction>": Access(GET=OWN, transaction="top_up"),
     "receipts/<str:transaction>/check": Access(POST=OWN, transaction="top_up"),
@@ -183,6 +212,16 @@ API: Final[Mapping[str, Access]] = {
     "api/v1/transactions/<str:id>": Access(GET=OWN, id="top_up"),
     # payments
     "api/v1/transactions/<str:id>/refund": Access(POST=OWN, id="top_up"),
+    "api/v1/transactions/<str:id>/money-back": Access(POST=OWN, id="sent"),
+    "api/v1/money-back": Access(GET=SIGNED_IN),
+    "api/v1/money-back/<str:id>": Access(GET=OWN, id="asked_of_her"),
+    "api/v1/money-back/<str:id>/give": Access(POST=OWN, id="asked_of_her"),
+    "api/v1/money-back/<str:id>/hold": Access(POST=OWN, id="asked_of_her"),
+    "api/v1/money-back/<str:id>/decline": Access(POST=OWN, id="asked_of_her"),
+    "api/v1/money-back/<str:id>/withdraw": Access(POST=OWN, id="asked_by_her"),
+    "api/v1/me/blocked-people": Access(GET=SIGNED_IN, POST=SIGNED_IN),
+    "api/v1/me/blocked-people/<str:id>": Access(DELETE=OWN, id="second_block"),
+    "api/v1/notifications/<str:id>/not-me": Access(POST=OWN, id="notification"),
     "api/v1/wallet/transfer": Access(POST=SIGNED_IN),
     "api/v1/wallet/pay": Access(POST=SIGNED_IN),
     "api/v1/wallet/add": Access(POST=SIGNED_IN),
@@ -191,6 +230,17 @@ API: Final[Mapping[str, Access]] = {
     "api/v1/wallet/payee": Access(GET=SIGNED_IN),
     "api/v1/bank-accounts": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "api/v1/bank-accounts/<str:id>": Access(DELETE=OWN, id="second_account"),
+    "api/v1/webhook-endpoints": Access(GET=MERCHANTS, POST=MERCHANTS),
+    "api/v1/webhook-endpoints/<str:id>": Access(GET=MERCHANTS, PATCH=MERCHANTS, DELETE=MERCHANTS, id="third_webhook"),
+    "api/v1/webhook-endpoints/<str:id>/rotate": Access(POST=MERCHANTS, id="webhook"),
+    "api/v1/webhook-endpoints/<str:id>/ping": Access(POST=MERCHANTS, id="webhook"),
+    "api/v1/webhook-endpoints/<str:id>/deliveries": Access(GET=MERCHANTS, id="webhook"),
+    "api/v1/webhook-endpoints/<str:id>/deliveries/<str:message>": Access(
+        GET=MERCHANTS, id="webhook", message="webhook_message"
+    ),
+    "api/v1/webhook-endpoints/<str:id>/deliveries/<str:message>/redeliver": Access(
+        POST=MERCHANTS, id="webhook", message="webhook_message"
+    ),
     "api/v1/limits": Access(GET=SIGNED_IN),
     "api/v1/limits/<str:type>": Access(PUT=SIGNED_IN, type="limited"),
     "api/v1/webhooks/razorpay": Access(POST=PUBLIC),
@@ -235,6 +285,7 @@ ADMIN: Final[Mapping[str, Access]] = {
     "admin/wallets/wallet/<int:pk>/status/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="wallet_pk"),
     "admin/payments/gatewayorder/<int:pk>/refund/": Access(GET=only(*_LEADS), POST=only(*_LEADS), pk="gatewayorder"),
     "admin/payments/case/<int:pk>/resolve/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="case"),
+    "admin/payments/moneyback/<int:pk>/close/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="moneyback"),
     # The lead of the table proposed it.
     "admin/payments/proposal/<int:pk>/decide/": Access(GET=only("superuser"), POST=only("superuser"), pk="proposal"),
     "admin/payments/limitrule/propose/": Access(GET=only(*_LEADS), POST=only(*_LEADS)),
@@ -269,12 +320,15 @@ READ_IN_ADMIN: Final[Mapping[str, Rule]] = {
     "ledger.ledgerentry": only(*STAFF),
     "ledger.hold": only(*STAFF),
     "payments.bankaccount": only(*STAFF),
+    "payments.webhookendpoint": only(*_SUPPORT),
+    "payments.webhookmessage": only(*_SUPPORT),
     "payments.case": only(*STAFF),
     "payments.dispute": only(*STAFF),
     "payments.gatewayorder": only(*STAFF),
     "payments.gatewayrefund": only(*STAFF),
     "payments.holdinglimit": only(*STAFF),
     "payments.limitrule": only(*STAFF),
+    "payments.moneyback": only(*STAFF),
     "payments.ownlimit": only(*STAFF),
     "payments.parkedpayment": only(*STAFF),
     "payments.paymentattempt": only(*STAFF),
