@@ -13,7 +13,7 @@
   self.addEventListener("push", (event) => {
     const { title = "Wallet", body = "", tag = "", url = "/" } = said(event);
     // One tag is shown once, however often it comes.
-    const shown = self.registration.showNotification(title, { body, tag, icon: "/static/favicon.svg", data: { url } });
+    const shown = self.registration.showNotification(title, { body, tag, data: { url } });
     event.waitUntil(shown);
   });
 
