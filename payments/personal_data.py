@@ -29,6 +29,7 @@ from accounts.models import (
     OutgoingMessage,
     Passkey,
     PersonBlock,
+    PushSubscription,
     RecoveryCode,
     SecurityEvent,
     Session,
@@ -132,7 +133,7 @@ def _wallet(wallet: Wallet) -> Iterator[str]:
         head["merchant"] = {"handle": wallet.merchant.handle, "display_name": wallet.merchant.display_name}
         endpoints = WebhookEndpoint.objects.filter(wallet=wallet).exclude(state=WebhookEndpoint.State.REMOVED)
         head["webhooks"] = [
-            {"id": each.public_id, "url": each.url, "types": each.types, "state": each.state, "added_at": each.created_at}
+            {"id": each.public_id, "url": each.url, "types": each.types, "added_at": each.created_at}
             for each in endpoints.order_by("pk")
         ]
     yield _json(head)[:-1] + ', "transactions": '
@@ -238,6 +239,7 @@ def _sections(user: User, *, whole: bool) -> Mapping[str, Rows]:
             _money_back(seen_by(user=user, row=each))
             for each in _rows(with_parties(MoneyBack.objects.filter(Q(asker=user) | Q(asked=user))))
         ),
+        "browsers_woken": _plain(PushSubscription.objects.filter(user=user), "label", "endpoint", "created_at"),
         "messages": _plain(
             OutgoingMessage.objects.filter(user=user), "purpose", "channel", "address", "requested_at", "sent_at"
         ),

@@ -89,6 +89,7 @@ def test_every_table_about_a_person_is_told() -> None:
         "accounts.Notification": "notifications",
         "accounts.NotificationPreference": "notification_preferences",
         "accounts.OutgoingMessage": "messages",
+        "accounts.PushSubscription": "browsers_woken",
         "payments.BankAccount": "bank_accounts",
         "payments.OwnLimit": "own_limits",
         "payments.StepUp": "codes_asked_for",
