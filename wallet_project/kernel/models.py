@@ -51,6 +51,9 @@ class ConsumerGroup(models.Model):
     name = models.CharField(max_length=40, unique=True)
     registered_at = models.DateTimeField()
 
+    class Meta:
+        default_permissions = ()
+
     def __str__(self) -> str:
         return self.name
 
@@ -65,6 +68,7 @@ class ConsumedEvent(models.Model):
     recorded_at = models.DateTimeField()
 
     class Meta:
+        default_permissions = ()
         indexes = [models.Index(fields=["event_id"], name="consumed_event")]
 
     def __str__(self) -> str:
@@ -90,6 +94,8 @@ class DeadLetter(models.Model):
     replayed_at = models.DateTimeField(null=True)
 
     class Meta:
+        default_permissions = ("view",)
+        permissions = [("replay_deadletter", "Can have a dead letter taken in again")]
         constraints = [models.UniqueConstraint(fields=["group", "event_id"], name="dead_letter_once")]
         indexes = [
             models.Index(
@@ -110,6 +116,9 @@ class ConsumerProgress(models.Model):
     position = models.BigIntegerField()
     end = models.BigIntegerField(help_text="The partition's high watermark.")
     said_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
 
     def __str__(self) -> str:
         return f"{self.group_id} at {self.position} of {self.end} in {self.partition}"
