@@ -8,6 +8,7 @@ to give a top-up back or other limits, and decide what another proposed.
 from payments.admin import (
     bank_accounts,
     cases,
+    dead_letters,
     disputes,
     events,
     limits,
@@ -23,6 +24,7 @@ from payments.admin import (
 __all__ = [
     "bank_accounts",
     "cases",
+    "dead_letters",
     "disputes",
     "events",
     "limits",

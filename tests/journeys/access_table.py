@@ -285,6 +285,7 @@ ADMIN: Final[Mapping[str, Access]] = {
     "admin/wallets/wallet/<int:pk>/status/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="wallet_pk"),
     "admin/payments/gatewayorder/<int:pk>/refund/": Access(GET=only(*_LEADS), POST=only(*_LEADS), pk="gatewayorder"),
     "admin/payments/case/<int:pk>/resolve/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="case"),
+    "admin/kernel/deadletter/<int:pk>/replay/": Access(POST=only(*_LEADS), pk="deadletter"),
     "admin/payments/moneyback/<int:pk>/close/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="moneyback"),
     # The lead of the table proposed it.
     "admin/payments/proposal/<int:pk>/decide/": Access(GET=only("superuser"), POST=only("superuser"), pk="proposal"),
@@ -314,6 +315,7 @@ READ_IN_ADMIN: Final[Mapping[str, Rule]] = {
     "accounts.kycsubmission": only(*STAFF),
     "accounts.lostfactor": only(*STAFF),
     "accounts.outgoingmessage": only(*STAFF),
+    "kernel.deadletter": only(*_LEADS),
     "wallets.wallet": only(*STAFF),
     "wallets.merchant": only(*STAFF),
     "ledger.transaction": only(*STAFF),

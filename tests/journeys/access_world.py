@@ -24,9 +24,14 @@ from accounts.lost_factors import ask
 from accounts.models import Notification, Passkey, PushSubscription, Session, User
 from accounts.roles import AUDITOR, SUPPORT, SUPPORT_LEAD, appoint, appoint_superuser
 from payments.captures import settle_order
-from payments.models import Proposal
+from payments.merchant_webhooks.event_types import TYPES
+from payments.merchant_webhooks.log import ping
+from payments.merchant_webhooks.signing import new_secret, sealed
+from payments.models import Proposal, WebhookEndpoint
 from payments.models.limits import Limited
+from payments.money_back import ask as ask_back
 from payments.own_limits import set_own_limits
+from payments.person_blocks import block_payee
 from payments.proposals import propose
 from tests.accounts.people import PASSWORD, new_email, superuser
 from tests.journeys.access_table import READ_IN_ADMIN, ROLES
@@ -34,6 +39,8 @@ from tests.payments.cast import Holder, access_of, holder, merchant, new_key
 from tests.payments.money_story import add, happen, pay
 from tests.payments.sandbox_process import Merchant, Sandbox
 from tests.payments.withdrawing import bank_account
+from wallet_project.kernel.events.dead_letters import Place, bury
+from wallet_project.kernel.events.recording import register
 from wallet_project.kernel.ids import new_uuid, public_id
 from wallet_project.kernel.money import Money
 from wallets.models import Merchant as Shop
@@ -118,7 +125,9 @@ def build(counterpart: Merchant, sandbox: Sandbox) -> World:
     settle_order(order=order, now=timezone.now())
     asha.post("/wallet/pay", {"merchant": shop.handle, "amount": "10"})
     users = {role: User.objects.get(pk=person.user.pk) for role, person in people.items()}
+    sent, asked = _asked_back(asha)
     world = World(people=users, things={}, asha=asha, shop=shop)
+    _make_webhooks(world, meera.user)
     _make_rows(world, order.transaction.public_id)
     session = Session.objects.create(
         user=asha.user,
@@ -139,6 +148,13 @@ def build(counterpart: Merchant, sandbox: Sandbox) -> World:
     world.things.update(
         push=_public("psh", push.public_id),
         passkey=Thing(str(passkey.pk), str(NO_KEY)),
+        sent=_public("txn", sent),
+        asked_by_her=_public("mbk", asked[0]),
+        asked_of_her=_public("mbk", asked[1]),
+        person_block=_public("blk", _kept_away(asha)),
+        second_block=_public("blk", _kept_away(asha)),
+        # Of no notification.
+        link=Thing("a" * 72, "b" * 72),
         top_up=_public("txn", order.transaction.public_id),
         session=_public("ses", session.public_id),
         bank_account=_public("bnk", story.account.public_id),
@@ -163,8 +179,40 @@ def build(counterpart: Merchant, sandbox: Sandbox) -> World:
     return world
 
 
+def _asked_back(asha: Holder) -> tuple[str, list[str]]:
+    """What she sent; and two requests, by her and of her."""
+    priya, now = holder("Priya Shah", rupees=20), timezone.now()
+    to_priya = asha.post("/wallet/transfer", {"to": priya.email, "amount": "5"}).json()["id"]
+    from_priya = priya.post("/wallet/transfer", {"to": asha.email, "amount": "5"}).json()["id"]
+    requests = [
+        ask_back(asker=asha.user, transaction=to_priya, now=now),
+        ask_back(asker=priya.user, transaction=from_priya, now=now),
+    ]
+    return to_priya, [said.money_back.public_id for said in requests]
+
+
+def _kept_away(asha: Holder) -> str:
+    return block_payee(user=asha.user, to=holder("Priya Shah").email, now=timezone.now()).block.public_id
+
+
 def _public(prefix: str, hers: str) -> Thing:
     return Thing(hers, public_id(prefix, new_uuid()))
+
+
+def _make_webhooks(world: World, meera: User) -> None:
+    now = timezone.now()
+    for name in ("webhook", "second_webhook", "third_webhook"):
+        endpoint = WebhookEndpoint.objects.create(
+            wallet=world.shop.wallet,
+            url=f"https://shop.example/{name}",
+            types=list(TYPES),
+            secret_sealed=sealed(new_secret()),
+            state_changed_at=now,
+            created_at=now,
+        )
+        world.things[name] = _public("whk", endpoint.public_id)
+    told = ping(user=meera, endpoint=world.things["webhook"].hers, now=now)
+    world.things["webhook_message"] = _public("msg", told.public_id)
 
 
 def _make_rows(world: World, top_up: str) -> None:
@@ -219,10 +267,24 @@ def _own_limit(asha: User) -> None:
     )
 
 
+def _dead_letter(_asha: User) -> None:
+    now = timezone.now()
+    with transaction.atomic():
+        bury(
+            group_id=register(group="notifications", now=now),
+            event_id=new_uuid(),
+            place=Place(partition=0, offset=0, value=b"no event"),
+            error=ValueError("no event"),
+            tries=1,
+            now=now,
+        )
+
+
 # A line for each model of the admin that the story leaves without a row.
 _MAKERS: Final[dict[str, Callable[[User], None]]] = {
     "accounts.addresschange": _address_change,
     "accounts.kycsubmission": _kyc,
     "accounts.lostfactor": _lost_factor,
+    "kernel.deadletter": _dead_letter,
     "payments.ownlimit": _own_limit,
 }

@@ -57,13 +57,16 @@ class Stream:
 
     def create(self) -> "Stream":
         self.create_topic()
+        self.create_table()
+        return self
+
+    def create_table(self) -> None:
         with psycopg.connect(self.superuser_url) as connection:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS effect"
                 " (event_id uuid, subject text, sequence bigint, actor text, at serial)"
             )
             connection.execute("GRANT ALL ON effect, effect_at_seq TO PUBLIC")
-        return self
 
     def create_topic(self) -> None:
         admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
