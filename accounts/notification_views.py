@@ -13,7 +13,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.functional import SimpleLazyObject
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import notifications
 from accounts.models import Notification, User
@@ -90,6 +90,7 @@ def notifications_read(request: SignedInRequest) -> HttpResponse:
 
 
 @counted_as("pages")
+@require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
 def preferences(request: SignedInRequest) -> HttpResponse:
     """A box for each channel of each row. A box that is not sent is off; those of a locked row are not looked at."""
