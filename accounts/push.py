@@ -196,7 +196,7 @@ def _require_keys(p256dh: str, auth: str) -> None:
 
 def _local() -> bool:
     """Whether a push service may be played on this machine, if it is listed."""
-    return bool(settings.IS_LOCAL)
+    return bool(settings.WEBHOOK_LOOPBACK)
 
 
 @lru_cache(maxsize=4)
