@@ -32,10 +32,10 @@ print(json.dumps({"status": answer.status_code, "headers": dict(answer.headers),
 """
 
 
-@pytest.fixture
-def environment(database: Database, valkey_url: str, tmp_path: Any) -> dict[str, str]:
-    """Production's, with this module's database and cache."""
-    return clean_environment(
+@pytest.fixture(scope="module")
+def environment(database: Database, valkey_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Production's, with this module's database and cache, and with static files as they are served there."""
+    chosen = clean_environment(
         **{
             **example.production(),
             "DJANGO_SETTINGS_MODULE": "wallet_project.settings",
@@ -43,9 +43,12 @@ def environment(database: Database, valkey_url: str, tmp_path: Any) -> dict[str,
             "DATABASE_OWNER_URL": database.owner_url,
             "DATABASE_AUDITOR_URL": database.auditor_url,
             "REDIS_URL": valkey_url,
-            "STATIC_ROOT": str(tmp_path / "static"),
+            "STATIC_ROOT": str(tmp_path_factory.mktemp("production") / "static"),
         }
     )
+    collected = run(chosen, "manage.py", "collectstatic", "--no-input", "--verbosity", "0")
+    assert collected.returncode == 0, collected.stderr
+    return chosen
 
 
 def run(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -68,9 +71,6 @@ def get(environment: dict[str, str], path: str, *, proto: str = "https") -> dict
 
 
 def test_the_inbox_is_not_there(environment: dict[str, str]) -> None:
-    collected = run(environment, "manage.py", "collectstatic", "--no-input", "--verbosity", "0")
-    assert collected.returncode == 0, collected.stderr
-
     assert get(environment, "/dev/inbox")["status"] == 404
 
 
@@ -82,7 +82,6 @@ def test_plain_http_is_sent_to_https(environment: dict[str, str]) -> None:
 
 
 def test_pages_carry_what_keeps_a_browser_safe(environment: dict[str, str]) -> None:
-    assert run(environment, "manage.py", "collectstatic", "--no-input", "--verbosity", "0").returncode == 0
     answer = get(environment, "/sign-in")
 
     assert answer["status"] == 200
