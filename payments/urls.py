@@ -4,6 +4,7 @@ from django.urls import path
 
 from payments import account_api, api, limit_api, money_back_api, not_me_api, person_block_api
 from payments.gateways import GATEWAYS
+from payments.merchant_webhooks import api as merchant_webhooks
 
 urlpatterns = [
     path("wallet/transfer", api.TransferView.as_view()),
@@ -23,6 +24,13 @@ urlpatterns = [
     path("bank-accounts", api.BankAccountsView.as_view()),
     path("bank-accounts/<str:id>", api.BankAccountView.as_view()),
     path("wallet/payee", api.PayeeView.as_view()),
+    path("webhook-endpoints", merchant_webhooks.EndpointsView.as_view()),
+    path("webhook-endpoints/<str:id>", merchant_webhooks.EndpointView.as_view()),
+    path("webhook-endpoints/<str:id>/rotate", merchant_webhooks.RotateView.as_view()),
+    path("webhook-endpoints/<str:id>/ping", merchant_webhooks.PingView.as_view()),
+    path("webhook-endpoints/<str:id>/deliveries", merchant_webhooks.DeliveriesView.as_view()),
+    path("webhook-endpoints/<str:id>/deliveries/<str:message>", merchant_webhooks.DeliveryView.as_view()),
+    path("webhook-endpoints/<str:id>/deliveries/<str:message>/redeliver", merchant_webhooks.RedeliverView.as_view()),
     path("limits", limit_api.LimitsView.as_view()),
     path("limits/<str:type>", limit_api.OwnLimitsView.as_view()),
     path("me/close", account_api.CloseView.as_view()),

@@ -80,7 +80,13 @@ BODIES: Final[Mapping[str, Body]] = {
         "ifsc": "HDFC0000001",
         "account_number": "501000991001",
     },
+    "post /transactions/{id}/money-back": lambda _: {"note": "A wrong number"},
+    "post /me/blocked-people": lambda world: {"to": world.people["support"].email},
     "post /transactions/{id}/refund": lambda _: {"amount": "1.00"},
+    # Ravi is no merchant: payments/test_merchant_webhooks_doors.py slips things in as one.
+    "post /webhook-endpoints": lambda _: {"url": "https://shop.example/hook", "password": PASSWORD},
+    "post /webhook-endpoints/{id}/rotate": lambda _: {"password": PASSWORD},
+    "patch /webhook-endpoints/{id}": lambda _: {"active": False},
     "post /wallet/add": lambda _: {"amount": "1.00"},
     "post /wallet/add/confirm": lambda _: {
         "razorpay_order_id": "order_x",
