@@ -78,6 +78,8 @@ MALFORMED: Final = (
     ("WALLET_MOST_BANK_ACCOUNTS_A_DAY", "0"),
     ("WALLET_POSTING_WAIT_SECONDS", "soon"),
     ("WALLET_PASSWORD_HASH_KIB", "19455"),
+    ("METRICS_TOKEN", "x" * 31),
+    ("WALLET_OUTBOX_KEEP_DAYS", "0"),
 )
 
 
