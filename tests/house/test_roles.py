@@ -58,9 +58,10 @@ ACTS_OF_SUPPORT = {
 }
 # Money, and the rules that bind it: always two of them.
 ACTS_OF_LEADS = {"payments.decide_proposal", "payments.refund_topup", "payments.set_limitrule"}
+DEAD_LETTERS = {"kernel.view_deadletter", "kernel.replay_deadletter"}
 MAY = {
     SUPPORT: READ | ACTS_OF_SUPPORT,
-    SUPPORT_LEAD: READ | ACTS_OF_SUPPORT | ACTS_OF_LEADS | {"accounts.view_securityevent"},
+    SUPPORT_LEAD: READ | ACTS_OF_SUPPORT | ACTS_OF_LEADS | DEAD_LETTERS | {"accounts.view_securityevent"},
     AUDITOR: READ | {"accounts.view_securityevent", "ledger.export_ledgerentry"},
 }
 
