@@ -89,7 +89,7 @@ class Backlogs(Collector):
 def _rows(statement: str) -> Sequence[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, {"most": MOST_COUNTED})
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def _gauge(name: str, meaning: str, value: Any) -> Metric:

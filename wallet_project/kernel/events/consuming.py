@@ -199,10 +199,11 @@ class Member:
                 raise KafkaException(error)
             log.warning("consumer.fetch_failed", group=self._group, reason=error.name())
             return
-        queue = self._queues.get(message.partition())
+        received = Received.of(message)
+        queue = self._queues.get(received.partition)
         # None: fetched just before the partition was taken away.
         if queue is not None:
-            queue.waiting.append(Received.of(message))
+            queue.waiting.append(received)
 
     def _work(self, stop: threading.Event) -> None:
         if time.monotonic() < self._away_until:

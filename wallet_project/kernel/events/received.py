@@ -29,7 +29,8 @@ class Received:
 
     @classmethod
     def of(cls, message: Message) -> "Received":
-        partition, offset, value = message.partition(), message.offset(), message.value() or b""
+        # Whatever was fetched lies somewhere; only what is yet to be sent does not.
+        partition, offset, value = message.partition() or 0, message.offset() or 0, message.value() or b""
         try:
             event = read_event(value)
         except (NotAnEvent, RecursionError) as error:
