@@ -10,6 +10,9 @@ SESSIONS: Final = "tests/accounts/test_sessions.py"
 TOTP: Final = "tests/accounts/test_totp.py"
 AUDIT: Final = "tests/accounts/test_audit.py"
 PROPOSALS: Final = "tests/payments/test_proposals.py"
+NOTIFICATIONS: Final = "tests/accounts/test_notifications.py"
+NOTIFICATION_PAGES: Final = "tests/accounts/test_notification_pages.py"
+TELLING: Final = "tests/payments/test_telling.py"
 BODIES: Final = "tests/journeys/test_access_bodies.py"
 
 MUTANTS: Final = (
@@ -135,5 +138,37 @@ MUTANTS: Final = (
             ),
         ),
         (f"{AUDIT}::test_what_only_grows_is_changed_by_no_role",),
+    ),
+    Mutant(
+        "that an event is told once",
+        (Edit("accounts/notifications.py", "event_id=new.event_id", "event_id=None"),),
+        (f"{NOTIFICATIONS}::test_an_event_is_told_once_however_often_it_is_heard",),
+    ),
+    Mutant(
+        "that nobody switches off what is for their safety",
+        (
+            Edit(
+                "accounts/notification_preferences.py",
+                "    if row.is_locked:\n        return True\n    return",
+                "    return",
+            ),
+        ),
+        (f"{NOTIFICATIONS}::test_what_is_about_safety_cannot_be_switched_off_not_even_in_the_table",),
+    ),
+    Mutant(
+        "that a page left open is nobody who uses it",
+        (Edit("accounts/page_sessions.py", 'getattr(match.func, "looks_by_itself", False)', "False"),),
+        (f"{NOTIFICATION_PAGES}::test_a_page_left_open_is_no_sign_that_somebody_is_there",),
+    ),
+    Mutant(
+        "that money back with its failure is told once",
+        (
+            Edit(
+                "payments/telling.py",
+                '"withdrawal_failed" if reversed_.status == Status.SUCCESS else ""',
+                '"withdrawal_failed"',
+            ),
+        ),
+        (f"{TELLING}::test_a_withdrawal_that_fails_is_told_once_with_the_money_that_comes_back",),
     ),
 )
