@@ -83,6 +83,14 @@ ROW_LOCKS: Final = {
     ("payments/money_back.py", "_make"): "one row, by its primary key",
     ("payments/not_me.py", "stop"): "one row, by its primary key, before their wallets",
     ("wallets/freezing.py", "freeze_own"): "order_by, by primary key, after their owner",
+    ("payments/merchant_webhooks/endpoints.py", "_lock_wallet"): "one row, by its primary key",
+    ("payments/merchant_webhooks/endpoints.py", "_locked"): "one row, by its primary key",
+    ("payments/merchant_webhooks/endpoints.py", "remove_endpoints"): "order_by, by primary key, after their wallets",
+    ("payments/merchant_webhooks/log.py", "_locked_to_send"): "one row, by its primary key",
+    ("payments/merchant_webhooks/log.py", "redeliver"): "one row, by its primary key, after its endpoint",
+    ("payments/merchant_webhooks/log.py", "purge"): "order_by, by primary key; those that somebody holds are left out",
+    ("payments/merchant_webhooks/sending.py", "claim"): "one row, by its primary key; then one, after its endpoint",
+    ("payments/merchant_webhooks/sending.py", "note"): "one row, by its primary key, after its endpoint",
     ("payments/withdrawals.py", "_open_payout"): "one row, by its primary key, after the wallets",
 }
 # About four hundred: who needs a few more is told when it becomes many.
