@@ -25,7 +25,7 @@ check: install-dev ## Check format, lint, types, imports, supply chain, migratio
 mutants: install-dev ## Drop each guard of the money in a copy, and see a test turn red (ARGS="turnstile" for some of them)
 	@$(VENV_PYTHON) -m tests.mutants $(ARGS)
 
-faults: install-dev ## Kill everything ten times; then a bad day at the gateway: 1,000 top-ups, 1,000 withdrawals, ten killed workers (SEED=7 for another day)
+faults: install-dev ## Kill everything ten times; then a bad day at the gateway: 1,000 top-ups, 1,000 withdrawals, eight killed workers (SEED=7 for another day)
 	@CRASHES=10 $(VENV_PYTHON) -m pytest tests/journeys/test_crash_count.py
 	@FAULTS_COUNT=1000 $(if $(SEED),FAULTS_SEED=$(SEED)) $(VENV_PYTHON) -m pytest tests/journeys/test_faults_at_random.py --capture=no
 

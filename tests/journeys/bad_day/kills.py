@@ -16,6 +16,8 @@ _WHOLE_SECONDS: Final = 90.0
 _BUSY_SECONDS: Final = 60.0
 _JUST_NOW_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.02
+# To find the worker means to look through every process of the machine.
+_LOOK_SECONDS: Final = 0.1
 # Kombu's: what was handed to a worker and is not acknowledged, by when it was handed out.
 _HANDED_OUT: Final = "unacked_index"
 
@@ -54,7 +56,7 @@ class Workers:
             if parents and len(children) == _CHILDREN and all(it.is_alive for it in mine):
                 return parents[0], children
             assert time.monotonic() < deadline, "the worker was not started again"
-            time.sleep(_POLL_SECONDS)
+            time.sleep(_LOOK_SECONDS)
 
     def _wait_until_busy(self) -> None:
         """A task that was handed out this moment, and is not done."""

@@ -5,7 +5,8 @@ import random
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
-ROUNDS: Final = 10
+# Each fault has its turn, and half of the kills are a parent's.
+ROUNDS: Final = 8
 PEOPLE: Final = 6
 
 Returns = Literal["never", "confirms", "follows the callback"]
