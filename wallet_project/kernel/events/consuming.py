@@ -135,6 +135,8 @@ class Member:
             "heartbeat.interval.ms": 1_500,
             # So a topic that comes into being later is found, and so are its new partitions.
             "topic.metadata.refresh.interval.ms": 5_000,
+            # The embedded broker looks for news only twice in that time.
+            "fetch.wait.max.ms": 100,
             "reconnect.backoff.max.ms": 2_000,
             "queued.max.messages.kbytes": 8_192,
             "log_level": 0,
