@@ -10,8 +10,9 @@ from ledger.verifying.snapshot import Snapshot
 # names the wallet it was meant for.
 _FACTS: Final = """
 SELECT b.id, b.type, b.amount, b.currency, b.from_wallet_id, b.to_wallet_id, b.reverses_id,
-    o.id AS original, o.amount AS original_amount, o.currency AS original_currency, o.status AS original_status,
-    o.from_wallet_id AS original_from, o.to_wallet_id AS original_to, o.posted_at AS original_posted_at,
+    o.id AS original, o.type AS original_type, o.amount AS original_amount, o.currency AS original_currency,
+    o.status AS original_status, o.from_wallet_id AS original_from, o.to_wallet_id AS original_to,
+    o.posted_at AS original_posted_at,
     payee.purpose = 'suspense' AND b.metadata ->> 'intended_wallet' = o.from_wallet_id::text AS is_in_suspense,
     sum(b.amount) FILTER (WHERE b.type = 'REFUND' AND undone.reverses_id IS NULL) OVER so_far AS refunded,
     count(*) FILTER (WHERE b.type = 'REVERSAL') OVER so_far AS reversals
@@ -53,6 +54,12 @@ _RULES: Final[tuple[Rule, ...]] = (
     (
         "type = 'REFUND' AND original_status <> 'SUCCESS'",
         "format('refunds <transaction %s>, which is %s', reverses_id, original_status)",
+    ),
+    (
+        "type = 'REFUND' AND original_type = 'TRANSFER'"
+        " AND (from_wallet_id, to_wallet_id) IS DISTINCT FROM (original_to, original_from)",
+        "format('refunds <transaction %s>, and goes from <wallet %s> to <wallet %s>, not the way that came',"
+        " reverses_id, from_wallet_id, to_wallet_id)",
     ),
     (
         "type = 'REFUND' AND refunded > original_amount",

@@ -20,8 +20,10 @@ BEGIN
         RAISE EXCEPTION 'request % for money back has ended', OLD.id USING ERRCODE = 'restrict_violation';
     END IF;
     IF NEW.status = 'GIVEN' AND NOT EXISTS (
-        SELECT FROM ledger_transaction r WHERE r.id = NEW.refund_id AND r.reverses_id = NEW.transfer_id
-            AND r.type = 'REFUND' AND r.status = 'SUCCESS') THEN
+        SELECT FROM ledger_transaction t
+        JOIN ledger_transaction r ON r.reverses_id = t.id AND r.type = 'REFUND' AND r.status = 'SUCCESS'
+            AND (r.amount, r.from_wallet_id, r.to_wallet_id) = (t.amount, t.to_wallet_id, t.from_wallet_id)
+        WHERE t.id = NEW.transfer_id AND r.id = NEW.refund_id) THEN
         RAISE EXCEPTION 'request % for money back is given back by a refund of its transfer', OLD.id
             USING ERRCODE = 'check_violation';
     END IF;

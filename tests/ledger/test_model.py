@@ -163,7 +163,7 @@ class KernelAgainstPlainLedger(RuleBasedStateMachine):
         payments = [
             number
             for number, record in enumerate(self.ledger.records)
-            if record.move.type == "PAY" and record.status == "SUCCESS" and self.ledger.refundable(number)
+            if record.move.type in ("PAY", "TRANSFER") and record.status == "SUCCESS" and self.ledger.refundable(number)
         ]
         if not payments:
             return

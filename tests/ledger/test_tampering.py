@@ -326,6 +326,19 @@ def test_a_reversal_of_another_amount_is_found(ledger: Ledger) -> None:
     )
 
 
+def test_a_transfer_that_is_refunded_to_somebody_else_is_found(ledger: Ledger) -> None:
+    lunch, members = ledger.lunch, {"asha": ledger.asha, "meera": ledger.meera}
+    for other in ("asha", "meera"):
+        back = transfer(ledger.ravi, members[other], "1", type="REFUND", reverses=lunch.pk)
+        (outcome,) = post([group(ledger.ravi, back)])
+        if other == "asha":
+            holds()
+    assert first_lie() == (
+        f"The ledger lies. {Transaction.objects.get(pk=outcome.transactions[0]).public_id}: refunds {lunch.public_id},"
+        f" and goes from {ledger.ravi.wallet.public_id} to {ledger.meera.wallet.public_id}, not the way that came"
+    )
+
+
 def test_refunds_beyond_what_was_paid_are_found(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "_judge_origin", lambda *_: "")
     refund = transfer(ledger.meera, ledger.asha, "12", type="REFUND", reverses=ledger.books.pk)
