@@ -298,8 +298,6 @@ class LostUpdate(Exception):
     """A row was not as it had been read under its lock. Cannot happen; asserted all the same."""
 
 
-# Events are numbered here, one by one and under the wallets' locks: the relay publishes a wallet's in that order, and
-# the blocks in which processes draw `ledger_numbers` are in none.
 _WRITE: Final = """
 WITH moved AS (
     UPDATE wallets_wallet w

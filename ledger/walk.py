@@ -385,7 +385,12 @@ class Walk:
     def _tell(
         self, parties: Movement | KnownTransaction, transaction: int, status: str, sequences: Mapping[int, int]
     ) -> None:
-        """An event for each person's wallet that may know of it: never of another's failed attempt."""
+        """
+        An event for each person's wallet that may know of it: never of another's failed attempt.
+
+        The relay publishes a wallet's in the order of their numbers. Those are drawn one by one as the rows are
+        written, under the wallets' locks: what `next_number` draws comes in blocks for each process, in no order.
+        """
         told: Sequence[int | None] = (parties.from_wallet, parties.to_wallet)
         if status == "FAILED" and parties.type != "ADD":
             told = (parties.from_wallet,)
