@@ -71,6 +71,7 @@ def test_the_wallets_own_pages_and_the_way_to_the_checkout_and_back(visitor: Vis
     visitor.look_at(re.sub(r"^https?://[^/]+", "", asha.page.url))
     paths = ["/", "/history", "/add", "/send", "/pay", "/withdraw", "/bank-accounts", "/bank-accounts/add", "/limits"]
     paths += ["/security", "/security/sessions", "/account", "/account/data", "/account/close", "/kyc", "/nowhere"]
+    paths += ["/notifications", "/notifications/preferences"]
     for path in paths:
         visitor.look_at(path)
     assert not visitor.refused

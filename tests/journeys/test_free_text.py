@@ -73,6 +73,8 @@ COMPARED: Final = frozenset(
             "user",
         ),
         *("account_number", "razorpay_order_id", "razorpay_payment_id", "razorpay_signature"),
+        # Of notifications, one of a few.
+        "kind",
         # Of an identity document, each kind's by its shape (accounts.kyc_numbers).
         "number",
     }
