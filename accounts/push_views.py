@@ -30,10 +30,10 @@ def push_card(request: SignedInRequest) -> dict[str, Any] | None:
 
 @require_safe
 def worker(_: HttpRequest) -> HttpResponse:
-    """At the root, so that it may speak for all our pages; never from a cache that outlives a new one."""
+    """At the root, so that it may speak for all our pages."""
     if not push.is_on():
         raise Http404
-    return HttpResponse(_worker(), content_type="text/javascript; charset=utf-8", headers={"Cache-Control": "no-cache"})
+    return HttpResponse(_worker(), content_type="text/javascript; charset=utf-8")
 
 
 @counted_as("pages")
