@@ -265,7 +265,7 @@ ADMIN: Final[Mapping[str, Access]] = {
     "admin/r/<path:content_type_id>/<path:object_id>/": Access(
         GET=only(others=NOT_FOUND), content_type_id="content_type", object_id="user_pk"
     ),
-    "admin/^(?P<app_label>accounts|wallets|ledger|payments)/$": Access(GET=only(*STAFF), app_label="app"),
+    "admin/^(?P<app_label>accounts|wallets|ledger|payments|kernel)/$": Access(GET=only(*STAFF), app_label="app"),
     "admin/(?P<url>.*)$": Access(GET=only(others=NOT_FOUND), url="nowhere"),
     "admin/accounts/user/<int:pk>/status/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="user_pk"),
     "admin/accounts/addresschange/<int:pk>/lift/": Access(
