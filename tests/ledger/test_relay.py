@@ -20,10 +20,10 @@ from tests.ledger.relays import Listener, nothing_waits, relaying, until
 from wallet_project.kernel.events import producing
 from wallet_project.kernel.events import relaying as relaying_module
 from wallet_project.kernel.events.envelope import read_event
-from wallet_project.kernel.events.outbox import Cursor, Row
+from wallet_project.kernel.events.outbox import Cursor, Flight, Row
 from wallet_project.kernel.events.producing import BrokerAway
 from wallet_project.kernel.events.relaying import Relay
-from wallet_project.kernel.events.republishing import republishing
+from wallet_project.kernel.events.republishing import publish_all_again, republishing
 from wallet_project.kernel.models import ConsumedEvent, ConsumerGroup, OutboxEvent
 from wallet_project.local.servers import Kafka, running
 from wallet_project.local.state import State
@@ -161,6 +161,21 @@ def test_a_broker_that_lost_its_memory_is_told_again_what_a_group_has_not_record
 
 
 @pytest.mark.usefixtures("nothing_else")
+def test_a_broker_found_without_its_topic_is_told_all_at_once_and_in_order(broker: Kafka) -> None:
+    registered()
+    payer, payee = asha(balance="100"), ravi()
+    with relaying(broker.bootstrap_servers, after_amnesia=publish_all_again):
+        for _ in range(2):
+            with running(broker):
+                post([group(payer, transfer(payer, payee, "1")) for _ in range(5)])
+                until(nothing_waits)
+                listener = Listener(broker.bootstrap_servers, {payer.wallet.public_id, payee.wallet.public_id})
+                until(lambda listener=listener: len(listener.ids()) == OutboxEvent.objects.count())
+                listener.close()
+    assert [event.data["sequence"] for event in listener.firsts(payee.wallet.public_id)] == list(range(1, 11))
+
+
+@pytest.mark.usefixtures("nothing_else")
 def test_a_relay_that_lost_its_connection_has_lost_its_lanes_and_takes_them_anew(
     database: Database, kafka_servers: str
 ) -> None:
@@ -187,10 +202,11 @@ class Scripted:
         self.tokens: list[int] = []
         self.is_open = False
 
-    def open(self) -> None:
+    def open(self) -> bool:
         if not self.is_open:
             self.is_open, self.tokens = True, []
             self.sent.append([])
+        return False
 
     def send(self, token: int, *, value: bytes, **_: Any) -> None:
         self.sent[-1].append(read_event(value).id)
@@ -237,6 +253,20 @@ def test_a_delivery_that_fails_holds_back_all_that_comes_after_it() -> None:
         until(nothing_waits)
     assert publisher.sent == [ids, ids[2:], ids[3:]]
     assert set(OutboxEvent.objects.values_list("publications", flat=True)) == {1}
+
+
+def test_of_a_wallet_nothing_counts_as_delivered_before_which_something_is_not() -> None:
+    flight = Flight()
+    row = Row(1, 1, UUID(int=1), 1, 17, "SUCCESS", 1, timezone.now())
+    first, second, third = (flight.launch(row._replace(number=number)) for number in (1, 2, 3))
+    beside = flight.launch(row._replace(number=4, wallet_id=33))
+    for token in (first, third, beside):
+        flight.land(token)
+    assert (flight.busy, flight.take_whole_lanes()) == ({1}, [])
+    assert [landed.number for landed in flight.take_landed()] == [1, 4]
+    flight.land(second)
+    assert [landed.number for landed in flight.take_whole_lanes()] == [2]
+    assert flight.busy == set()
 
 
 @pytest.mark.usefixtures("nothing_else")

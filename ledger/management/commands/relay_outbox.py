@@ -13,7 +13,7 @@ from wallet_project.kernel.events.envelope import TOPIC
 from wallet_project.kernel.events.producing import Publisher
 from wallet_project.kernel.events.pruning import pruning
 from wallet_project.kernel.events.relaying import Relay
-from wallet_project.kernel.events.republishing import republishing
+from wallet_project.kernel.events.republishing import publish_all_again, republishing
 
 
 class Command(BaseCommand):
@@ -34,6 +34,7 @@ class Command(BaseCommand):
             ),
             render=render,
             chores=(republishing(settings.REPUBLISH_SECONDS), pruning(settings.OUTBOX_KEEP_DAYS)),
+            after_amnesia=publish_all_again,
             alive_file=alive_file,
         )
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -61,36 +61,45 @@ class Flight:
     """What was handed to the producer and is not marked yet."""
 
     def __init__(self) -> None:
-        self._rows: dict[int, Row] = {}
-        self._flying: dict[int, int] = {}
-        self._landed: dict[int, list[Row]] = {}
+        # By token; tokens grow, so both are in the order of launching.
+        self._flying: dict[int, Row] = {}
+        self._landed: dict[int, dict[int, Row]] = {}
+        self._left: dict[int, int] = {}
         self._launched = 0
 
     @property
     def busy(self) -> Set[int]:
         """The lanes from which nothing more may be sent yet."""
-        return self._flying.keys()
+        return self._left.keys()
 
     def launch(self, row: Row) -> int:
         """A token by which it lands."""
         self._launched += 1
-        self._rows[self._launched] = row
-        self._flying[row.lane] = self._flying.get(row.lane, 0) + 1
+        self._flying[self._launched] = row
+        self._left[row.lane] = self._left.get(row.lane, 0) + 1
         return self._launched
 
     def land(self, token: int) -> None:
-        row = self._rows.pop(token)
-        self._landed.setdefault(row.lane, []).append(row)
-        self._flying[row.lane] -= 1
+        row = self._flying.pop(token)
+        self._landed.setdefault(row.lane, {})[token] = row
+        self._left[row.lane] -= 1
 
     def take_whole_lanes(self) -> list[Row]:
         """The rows of lanes of which everything has landed; those lanes are busy no more."""
-        whole = [lane for lane, left in self._flying.items() if not left]
+        whole = [lane for lane, left in self._left.items() if not left]
         for lane in whole:
-            del self._flying[lane]
-        return [row for lane in whole for row in self._landed.pop(lane)]
+            del self._left[lane]
+        return [row for lane in whole for row in self._landed.pop(lane).values()]
 
     def take_landed(self) -> list[Row]:
-        """All that has landed, of lanes that are still busy too."""
+        """What has landed, of lanes that are still busy too; but nothing of a wallet before which something flies."""
+        flying: dict[int, int] = {}
+        for token, row in self._flying.items():
+            flying.setdefault(row.wallet_id, token)
         landed, self._landed = self._landed, {}
-        return [row for rows in landed.values() for row in rows]
+        return [
+            row
+            for rows in landed.values()
+            for token, row in rows.items()
+            if token < flying.get(row.wallet_id, self._launched + 1)
+        ]

@@ -65,15 +65,16 @@ class Publisher:
     def is_open(self) -> bool:
         return self._producer is not None
 
-    def open(self) -> None:
+    def open(self) -> bool:
         """
         Make the topic if it is missing, and a producer if there is none.
 
+        :returns: whether the topic had to be made: then the broker has nothing of what it ever acknowledged.
         :raises BrokerAway:
         """
         if self._producer is not None:
-            return
-        ensure_topics(self._servers, [self._topic], retention_days=self._retention_days)
+            return False
+        made = ensure_topics(self._servers, [self._topic], retention_days=self._retention_days)
         self._delivered, self._doubt, self._in_flight = [], "", 0
         self._producer = Producer(
             {
@@ -91,8 +92,11 @@ class Publisher:
                 "error_cb": self._note,
                 # What goes wrong is told by the relay, once.
                 "log_level": _QUIET,
+                # Else a broker makes a topic that it has forgotten by itself, and nobody sees that it had.
+                "allow.auto.create.topics": False,
             }
         )
+        return bool(made)
 
     def send(self, number: int, *, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
         """
@@ -161,12 +165,14 @@ class Publisher:
             self._doubt = self._doubt or error.name()
 
 
-def ensure_topics(servers: str, topics: Sequence[str], *, retention_days: float) -> None:
+def ensure_topics(servers: str, topics: Sequence[str], *, retention_days: float) -> list[str]:
     """
     Make those of these topics that are missing, with the broker's own number of replicas.
 
+    :returns: what was missing and was made here, not by somebody else meanwhile.
     :raises BrokerAway:
     """
+    found: list[str] = []
     admin = AdminClient({"bootstrap.servers": servers, "log_level": _QUIET, "socket.connection.setup.timeout.ms": 1000})
     try:
         # All of them: asked for one by its name, some brokers make it, and not as we would.
@@ -185,12 +191,14 @@ def ensure_topics(servers: str, topics: Sequence[str], *, retention_days: float)
         for topic, future in made.items():
             try:
                 future.result(_ASK_SECONDS)
+                found.append(topic)
                 log.info("topic.made", topic=topic)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
     except (KafkaException, TimeoutError) as error:
         raise BrokerAway(_name_of(error)) from error
+    return found
 
 
 def _name_of(error: BaseException) -> str:

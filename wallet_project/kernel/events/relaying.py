@@ -55,15 +55,18 @@ class Relay:
         publisher: Publisher,
         render: Render,
         chores: Sequence[Chore] = (),
+        after_amnesia: Callable[[Session], None] = lambda _session: None,
         alive_file: Path | None = None,
     ) -> None:
         """
         :param chores: done by one relay of all, every few seconds, and at once while there is more.
+        :param after_amnesia: done once by the relay that found the broker without the topic of events.
         :param alive_file: touched every few seconds while the relay goes on, whatever it waits for.
         """
         self._publisher = publisher
         self._render = render
         self._chores = chores
+        self._after_amnesia = after_amnesia
         self._alive_file = alive_file
         self._flight = Flight()
         self._database = Reach("database")
@@ -115,7 +118,8 @@ class Relay:
             return
         idle = lanes.owned - self._flight.busy - {lane for lane, until in self._unreadable.items() if until > now}
         try:
-            self._publisher.open()
+            if self._publisher.open():
+                self._after_amnesia(session)
             self._broker.is_back()
             cursor = session.cursor()
             for row, event in self._rendered(cursor, read_waiting(cursor, idle, BATCH)):
@@ -161,11 +165,12 @@ class Relay:
         mark_published(session, landed)
 
     def _do_chores(self, session: Session, lanes: Lanes) -> bool:
-        if time.monotonic() < self._chores_at or not lanes.may_sweep():
+        if time.monotonic() < self._chores_at:
             return False
         has_more = False
-        for chore in self._chores:
-            has_more = chore(session) or has_more
+        if lanes.may_sweep():
+            for chore in self._chores:
+                has_more = chore(session) or has_more
         self._chores_at = time.monotonic() + (0 if has_more else CHORES_SECONDS)
         return has_more
 

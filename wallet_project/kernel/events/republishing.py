@@ -4,7 +4,7 @@ published again, at growing intervals. A broker that lost its memory, or a consu
 """
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -28,7 +28,7 @@ WITH looked AS (
     ) AS is_owed
     FROM kernel_outboxevent o
     WHERE o.published_at > %(after)s AND o.settled_at IS NULL
-        AND o.published_at <= clock_timestamp() - make_interval(secs => %(settle_seconds)s)
+        AND o.published_at <= least(clock_timestamp() - make_interval(secs => %(settle_seconds)s), %(before)s)
     ORDER BY o.published_at LIMIT %(batch)s
 ), settled AS (
     UPDATE kernel_outboxevent o SET settled_at = clock_timestamp() FROM looked l
@@ -57,22 +57,47 @@ def republishing(seconds: float) -> Chore:
 
     def look(session: Session) -> bool:
         nonlocal after
-        parameters: dict[str, Any] = {
+        # Consumers need a moment; what is looked at too early is looked at twice.
+        last = _look(session, seconds=seconds, settle_seconds=min(seconds / 2, 5.0), after=after)
+        # From the beginning again, once the end was seen: there lie those that are owed still.
+        after = last or "-infinity"
+        return last is not None
+
+    return look
+
+
+def publish_all_again(session: Session) -> None:
+    """
+    The broker has forgotten everything, so all that is still owed is published again, at once and in order.
+
+    A relay that dies half-way through leaves the rest to `republishing`.
+    """
+    ((before,),) = session.execute("SELECT clock_timestamp()").fetchall()
+    after: datetime | None = None
+    while after := _look(session, seconds=0, settle_seconds=0, after=after or "-infinity", before=before):
+        log.info("outbox.all_again", up_to=after.isoformat())
+
+
+def _look(
+    session: Session,
+    *,
+    seconds: float,
+    settle_seconds: float,
+    after: datetime | str,
+    before: datetime | str = "infinity",
+) -> datetime | None:
+    """One batch. Where it ended, if there may be more; how far it is looked is the caller's to say."""
+    ((looked, last, again),) = session.execute(
+        _LOOK,
+        {
             "after": after,
-            # Consumers need a moment; what is looked at too early is looked at twice.
-            "settle_seconds": min(seconds / 2, 5.0),
+            "before": before,
+            "settle_seconds": settle_seconds,
             "seconds": seconds,
             "most_doublings": MOST_DOUBLINGS,
             "batch": BATCH,
-        }
-        row = session.execute(_LOOK, parameters).fetchone()
-        assert row is not None  # noqa: S101  (an aggregate has one row)
-        looked, last, again = row
-        if again:
-            log.info("outbox.again", events=again)
-        is_full = bool(looked == BATCH)
-        # From the beginning again, once the end was seen: there lie those that are owed still.
-        after = last if is_full else "-infinity"
-        return is_full
-
-    return look
+        },
+    ).fetchall()
+    if again:
+        log.info("outbox.again", events=again)
+    return last if looked == BATCH else None
