@@ -5,6 +5,7 @@ from typing import Final
 
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import transaction
+from django.db.models import Q
 
 from accounts.erasing import erase_what_was_kept
 from accounts.kyc_images import sweep_unnamed
@@ -30,6 +31,7 @@ CHANGE_LIFETIME: Final = timedelta(days=90)
 # What somebody was told; the ledger's history stays.
 NOTIFICATION_LIFETIME: Final = timedelta(days=2 * 365)
 MOST_IN_ONE_RUN: Final = 1000
+MOST_LOTS: Final = 100
 
 
 def purge(*, now: datetime) -> None:
@@ -42,9 +44,7 @@ def purge(*, now: datetime) -> None:
     AddressChange.objects.filter(requested_at__lt=now - CHANGE_LIFETIME).delete()
     SessionStore.clear_expired()  # of pages and admin
     OutgoingMessage.objects.filter(requested_at__lt=now - MESSAGE_LIFETIME).delete()
-    Notification.objects.filter(created_at__lt=now - NOTIFICATION_LIFETIME).delete()
-    # One that was noted while its person was closing their account.
-    Notification.objects.filter(user__status=User.Status.CLOSED).delete()
+    _purge_notifications(now)
     erase_what_was_kept(now=now)
     erase_refused(now=now)
     sweep_unnamed(now=now)
@@ -58,3 +58,16 @@ def purge(*, now: datetime) -> None:
         # Somebody who verifies this very moment holds the lock and is skipped.
         for user in stale.select_for_update(skip_locked=True)[:MOST_IN_ONE_RUN]:
             user.delete()
+
+
+def _purge_notifications(now: datetime) -> None:
+    """In lots, for there are many; what one run leaves the next one takes."""
+    # One of a closed account was noted while its person was closing it.
+    stale = Notification.objects.filter(
+        Q(created_at__lt=now - NOTIFICATION_LIFETIME) | Q(user__in=User.objects.filter(status=User.Status.CLOSED))
+    )
+    for _ in range(MOST_LOTS):
+        lot = list(stale.values_list("pk", flat=True)[:MOST_IN_ONE_RUN])
+        Notification.objects.filter(pk__in=lot).delete()
+        if len(lot) < MOST_IN_ONE_RUN:
+            break

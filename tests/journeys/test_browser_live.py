@@ -84,6 +84,7 @@ def test_money_that_arrives_is_seen_within_three_seconds_on_the_page_as_it_stand
     expect(said).to_be_visible(timeout=NEWS_SHOWS_WITHIN_MILLISECONDS)
     expect(ravi.locator("#bell .count")).to_be_visible()
     assert ravi.evaluate("window.neverReloaded") is True
+    assert ravi.evaluate("[htmx.config.allowEval, htmx.config.includeIndicatorStyles]") == [False, False]
 
 
 def test_a_page_that_nobody_looks_at_asks_nothing_and_looks_at_once_when_it_is_seen_again(ravi: Page) -> None:
