@@ -42,18 +42,7 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(OutgoingMessage)
 class OutgoingMessageAdmin(FoundByNameAdmin):
-    list_display = (
-        "pk",
-        "state",
-        "channel",
-        "what",
-        "person",
-        "to",
-        "requested_at",
-        "sent_at",
-        "attempts",
-        "last_error",
-    )
+    list_display = ("number", "state", "last_error", "channel", "what", "person", "to", "requested_at", "sent_at")
     list_filter = (StateFilter, "channel")
     list_select_related = ("user", "notification")
     ordering = ("-pk",)
@@ -73,6 +62,10 @@ class OutgoingMessageAdmin(FoundByNameAdmin):
         "last_error",
     )
     change_form_template = "admin/accounts/outgoingmessage/change_form.html"
+
+    @admin.display(description="number")
+    def number(self, message: OutgoingMessage) -> int:
+        return message.pk
 
     @admin.display(description="state")
     def state(self, message: OutgoingMessage) -> str:
