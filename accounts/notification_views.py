@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.functional import SimpleLazyObject
@@ -125,14 +125,6 @@ def _name_of(day: date, today: date) -> str:
 def _shown(row: Notification) -> Shown:
     return Shown(
         row=row,
-        receipt="" if row.transaction_id is None else _address_of("receipt", row.transaction_id),
-        not_me="" if row.kind in _NOTHING_TO_STOP else _address_of("not_me_notification", row.public_id),
+        receipt="" if row.transaction_id is None else reverse("receipt", args=[row.transaction_id]),
+        not_me="" if row.kind in _NOTHING_TO_STOP else reverse("not_me_notification", args=[row.public_id]),
     )
-
-
-def _address_of(page: str, id: str) -> str:
-    """Of a page in a room above this one, where it is there."""
-    try:
-        return reverse(page, args=[id])
-    except NoReverseMatch:
-        return ""

@@ -58,7 +58,18 @@ def test_the_list_tells_by_days_what_is_new_and_where_it_leads() -> None:
     assert page.count("₹500.00 from Ravi M.</h3>") == 3
     assert page.count(">New<") == 3
     assert f'href="/receipts/{moved.public_id}"' in page
-    assert client.get(f"/receipts/{moved.public_id}").status_code == 200
+    not_me = re.findall(r'href="(/notifications/ntf_\w+/not-me)"', page)
+    assert len(not_me) == 3
+    for address in (f"/receipts/{moved.public_id}", not_me[0]):
+        assert client.get(address).status_code == 200
+
+
+def test_what_tells_that_everything_is_stopped_leads_to_no_further_stop() -> None:
+    asha = holder()
+    tell(asha.user, kind="wallet_frozen")
+    page = browser_of(asha).get("/notifications").content.decode()
+    assert "was frozen" in page
+    assert "not-me" not in page
 
 
 def test_one_and_all_are_marked_as_read_and_others_find_nothing() -> None:
