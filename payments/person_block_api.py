@@ -72,7 +72,8 @@ class BlockedPeopleView(APIView):
         given = BlockListRequest(data=request.query_params.dict())
         given.is_valid(raise_exception=True)
         page = person_blocks.blocked_by(user=cast(User, request.user), **given.validated_data)
-        return Response({"results": BlockAnswer(page.blocks, many=True).data, "next": page.next})
+        shown = BlockAnswer(page.blocks, many=True)  # type: ignore[arg-type]  # many of them
+        return Response({"results": shown.data, "next": page.next})
 
     @extend_schema(
         operation_id="me_block_person",
