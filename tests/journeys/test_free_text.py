@@ -20,7 +20,8 @@ from rest_framework.serializers import ChoiceField as ApiChoiceField
 from accounts import lost_factors, passkeys
 from accounts.models import KycSubmission, User
 from accounts.roles import SUPPORT_LEAD, appoint
-from payments.models import Case, GatewayOrder, HoldingLimit, LimitRule, PaymentAttempt, Proposal
+from payments import money_back
+from payments.models import Case, GatewayOrder, HoldingLimit, LimitRule, MoneyBack, PaymentAttempt, Proposal
 from payments.proposals import propose
 from tests.accounts.people import PASSWORD, call, new_email, person, superuser
 from tests.house.input_fields import input_fields
@@ -70,6 +71,7 @@ COMPARED: Final = frozenset(
             "amount",
             "ifsc",
             "token",
+            "transaction",
             "user",
         ),
         *("account_number", "razorpay_order_id", "razorpay_payment_id", "razorpay_signature"),
@@ -149,6 +151,16 @@ def _case() -> Case:
     return Case.objects.create(
         kind=Case.Kind.values[0], subject=new_uuid().hex, reason="Seen", opened_at=now, last_seen_at=now
     )
+
+
+def _sent(cast: Cast) -> str:
+    """A transfer of hers, by its id."""
+    answer = cast.asha.post("/wallet/transfer", {"to": cast.meera.email, "amount": "1"})
+    return str(answer.json()["id"])
+
+
+def _asked_back(cast: Cast) -> MoneyBack:
+    return money_back.ask(asker=cast.asha.user, transaction=_sent(cast), now=timezone.now()).money_back
 
 
 def _money_page(cast: Cast, path: str, **filled: str) -> Any:
@@ -250,6 +262,7 @@ FREE: Final[dict[str, Callable[[Cast], Any]]] = {
         lambda: lost_factors.ask(user=cast.asha.user, statement=TYPED, now=timezone.now())
     ),
     "accounts.serializers.RegisterRequest.full_name": _register,
+    "payments.admin.forms.ClosingForm.reason": lambda cast: _by_lead(cast, _asked_back(cast), "close", reason=TYPED),
     "payments.admin.forms.DecisionForm.reason": lambda cast: _by_lead(
         cast, _proposal(), "decide", answer="approve", reason=TYPED
     ),
@@ -257,6 +270,9 @@ FREE: Final[dict[str, Callable[[Cast], Any]]] = {
         cast, _order(cast), "refund", step="confirm", amount="1", reason=TYPED
     ),
     "payments.admin.forms.ResolutionForm.resolution": lambda cast: _by_lead(cast, _case(), "resolve", resolution=TYPED),
+    "payments.forms.AskBackForm.note": lambda cast: (
+        cast.page.send(cast.page.open(f"/receipts/{_sent(cast)}/money-back").form, note=TYPED).response
+    ),
     "payments.forms.BankAccountForm.holder_name": _bank_account_by_page,
     "payments.forms.PayForm.note": lambda cast: _money_page(cast, "/pay", merchant=cast.shop.handle, note=TYPED),
     "payments.forms.PayForm.order_reference": lambda cast: _money_page(
@@ -266,6 +282,15 @@ FREE: Final[dict[str, Callable[[Cast], Any]]] = {
     "payments.limit_forms.HoldingLimitForm.reason": lambda cast: _limit(cast, HoldingLimit, most="5"),
     "payments.limit_forms.LimitRuleForm.reason": lambda cast: _limit(
         cast, LimitRule, type="PAY", per_transaction="1", per_day="2", per_month="3"
+    ),
+    "payments.money_back_api.AskRequest.note": lambda cast: cast.asha.post(
+        f"/transactions/{_sent(cast)}/money-back", {"note": TYPED}
+    ),
+    "payments.merchant_webhooks.forms.EndpointForm.url": lambda cast: browser_of(cast.meera.user).post(
+        "/webhooks/add", {"url": TYPED, "types": ["payment.succeeded"], "password": PASSWORD}
+    ),
+    "payments.merchant_webhooks.serializers.EndpointRequest.url": lambda cast: cast.meera.post(
+        "/webhook-endpoints", {"url": TYPED, "password": PASSWORD}
     ),
     "payments.serializers.BankAccountRequest.holder_name": _bank_account,
     "payments.serializers.PayRequest.note": lambda cast: _pay(cast, note=TYPED),
