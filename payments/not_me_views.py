@@ -36,7 +36,7 @@ def by_link(request: HttpRequest, token: str) -> HttpResponse:
         if request.user.pk == notification.user_id:
             close_page_session(request)
         return see_other("not_me", token)
-    return _page(request, notification, notification.user, action=reverse("not_me", args=[token]))
+    return _page(request, notification, notification.user, action=reverse("not_me", args=[token]), stays=False)
 
 
 @signed_in
@@ -48,14 +48,16 @@ def signed_in_page(request: SignedInRequest, id: str) -> HttpResponse:
         keep = cast(Session, session_of(request)).uuid
         wake_sender(stop(notification=notification, keep=keep, now=timezone.now()).messages)
         return see_other("not_me_notification", id)
-    return _page(request, notification, request.user, action=reverse("not_me_notification", args=[id]))
+    return _page(request, notification, request.user, action=reverse("not_me_notification", args=[id]), stays=True)
 
 
-def _page(request: HttpRequest, notification: Notification, user: User, *, action: str) -> HttpResponse:
+def _page(request: HttpRequest, notification: Notification, user: User, *, action: str, stays: bool) -> HttpResponse:
+    """:param stays: whether this browser stays signed in."""
     case = case_of(notification=notification)
     shown: dict[str, Any] = {
         "notification": notification,
         "action": action,
+        "stays": stays,
         "said": case is not None and case.state == Case.State.OPEN,
         "said_before": case is not None and case.state == Case.State.RESOLVED,
         "is_closed": user.status == User.Status.CLOSED,

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.urls import resolve
 from django.utils import timezone
 
 from accounts import not_me_links
@@ -20,6 +21,7 @@ from tests.journeys.browsing import Browser
 from tests.payments.cast import Holder, access_of, holder, new_key
 from tests.payments.staff import page_of, shown, staff
 from wallet_project.kernel.ids import new_uuid, public_id
+from wallet_project.kernel.rate_limits import ROUTE_CLASSES
 from wallets.models import Wallet, WalletStatusChange
 from wallets.opening import open_merchant
 
@@ -103,6 +105,11 @@ def test_looking_at_the_link_does_nothing_however_often_a_mail_server_does() -> 
     assert not Case.objects.filter(subject=notification.public_id).exists()
     assert Browser().client.post(path_of(notification)).status_code == 403, "another site's page must not press it"
     assert status_of(asha) == "ACTIVE"
+
+
+def test_pressing_is_counted_as_what_guards_a_code_is() -> None:
+    assert resolve(path_of(Notification(uuid=new_uuid()))).func.throttle_scope == "codes"
+    assert ROUTE_CLASSES["codes"].guards
 
 
 def test_signed_in_everything_else_ends_and_this_device_stays() -> None:
