@@ -35,9 +35,11 @@ _OPTIONS: Final = {
     "statement_timeout": "30s",
     # A mark that a crash undoes is a publication more, and every consumer knows an event that it has had.
     "synchronous_commit": "off",
-    # Only ever a few rows by their keys, and the planner does not know how few.
+    # Only ever a few rows by their keys, or the first of an index, and the planner does not know how few.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "jit": "off",

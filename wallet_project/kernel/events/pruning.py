@@ -11,7 +11,7 @@ BATCH: Final = 1000
 _PRUNE: Final = """
 WITH old AS (
     SELECT o.transaction_id, o.wallet_id, o.status, o.event_id FROM kernel_outboxevent o
-    WHERE o.settled_at <= clock_timestamp() - make_interval(days => %(days)s) ORDER BY o.settled_at LIMIT %(batch)s
+    WHERE o.settled_at <= now() - make_interval(days => %(days)s) ORDER BY o.settled_at LIMIT %(batch)s
 ), recorded AS (
     DELETE FROM kernel_consumedevent c USING old WHERE c.event_id = old.event_id
 ), told AS (

@@ -4,7 +4,7 @@ published again, at growing intervals. A broker that lost its memory, or a consu
 """
 
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -27,23 +27,24 @@ WITH looked AS (
         )
     ) AS is_owed
     FROM kernel_outboxevent o
-    WHERE o.published_at > %(after)s AND o.settled_at IS NULL
-        AND o.published_at <= least(clock_timestamp() - make_interval(secs => %(settle_seconds)s), %(before)s)
+    WHERE o.published_at > %(after)s AND o.published_at <= %(before)s AND o.settled_at IS NULL
+        AND o.published_at <= now() - make_interval(secs => %(settle_seconds)s)
     ORDER BY o.published_at LIMIT %(batch)s
 ), settled AS (
     UPDATE kernel_outboxevent o SET settled_at = clock_timestamp() FROM looked l
     WHERE NOT l.is_owed AND o.published_at = l.published_at
         AND o.transaction_id = l.transaction_id AND o.wallet_id = l.wallet_id AND o.status = l.status
+    RETURNING 1
 ), again AS (
     -- It waits once more: the owner of its lane publishes it, in order.
     UPDATE kernel_outboxevent o SET published_at = NULL FROM looked l
     WHERE l.is_owed AND o.published_at = l.published_at
         AND o.transaction_id = l.transaction_id AND o.wallet_id = l.wallet_id AND o.status = l.status
-        AND l.published_at <= clock_timestamp() - make_interval(
+        AND l.published_at <= now() - make_interval(
             secs => %(seconds)s * 2.0 ^ least(greatest(l.publications - 1, 0), %(most_doublings)s))
     RETURNING 1
 )
-SELECT count(*), max(published_at), (SELECT count(*) FROM again) FROM looked
+SELECT count(*), max(published_at), (SELECT count(*) FROM settled), (SELECT count(*) FROM again) FROM looked
 """
 
 
@@ -58,10 +59,11 @@ def republishing(seconds: float) -> Chore:
     def look(session: Session) -> bool:
         nonlocal after
         # Consumers need a moment; what is looked at too early is looked at twice.
-        last = _look(session, seconds=seconds, settle_seconds=min(seconds / 2, 5.0), after=after)
+        found = _look(session, seconds=seconds, settle_seconds=min(seconds / 2, 5.0), after=after)
         # From the beginning again, once the end was seen: there lie those that are owed still.
-        after = last or "-infinity"
-        return last is not None
+        after = found.last if found.is_full else "-infinity"
+        # Where a group is far behind, many are owed and not due: there is no hurry to get past them.
+        return found.is_full and found.changed > 0
 
     return look
 
@@ -73,9 +75,20 @@ def publish_all_again(session: Session) -> None:
     A relay that dies half-way through leaves the rest to `republishing`.
     """
     ((before,),) = session.execute("SELECT clock_timestamp()").fetchall()
-    after: datetime | None = None
-    while after := _look(session, seconds=0, settle_seconds=0, after=after or "-infinity", before=before):
-        log.info("outbox.all_again", up_to=after.isoformat())
+    after: datetime | str = "-infinity"
+    while True:
+        found = _look(session, seconds=0, settle_seconds=0, after=after, before=before)
+        if not found.is_full:
+            return
+        after = found.last
+
+
+class _Found(NamedTuple):
+    """What became of a batch. `last` is when the youngest of it was published."""
+
+    is_full: bool
+    last: datetime
+    changed: int
 
 
 def _look(
@@ -85,9 +98,8 @@ def _look(
     settle_seconds: float,
     after: datetime | str,
     before: datetime | str = "infinity",
-) -> datetime | None:
-    """One batch. Where it ended, if there may be more; how far it is looked is the caller's to say."""
-    ((looked, last, again),) = session.execute(
+) -> _Found:
+    ((looked, last, settled, again),) = session.execute(
         _LOOK,
         {
             "after": after,
@@ -100,4 +112,4 @@ def _look(
     ).fetchall()
     if again:
         log.info("outbox.again", events=again)
-    return last if looked == BATCH else None
+    return _Found(looked == BATCH, last, settled + again)
