@@ -25,9 +25,10 @@ check: install-dev ## Check format, lint, types, imports, supply chain, migratio
 mutants: install-dev ## Drop each guard of the money in a copy, and see a test turn red (ARGS="turnstile" for some of them)
 	@$(VENV_PYTHON) -m tests.mutants $(ARGS)
 
-faults: install-dev ## Kill everything ten times; then a bad day at the gateway: 1,000 top-ups, 1,000 withdrawals, eight killed workers (SEED=7 for another day)
+faults: install-dev ## Kill everything ten times; a bad day at the gateway: 1,000 top-ups and withdrawals, killed workers; 5,000 payments while all that tells people is killed (SEED=7 for other days)
 	@CRASHES=10 $(VENV_PYTHON) -m pytest tests/journeys/test_crash_count.py
 	@FAULTS_COUNT=1000 $(if $(SEED),FAULTS_SEED=$(SEED)) $(VENV_PYTHON) -m pytest tests/journeys/test_faults_at_random.py --capture=no
+	@EVENTS_COUNT=5000 EVENTS_AWAY_SECONDS=60 $(if $(SEED),EVENTS_SEED=$(SEED)) $(VENV_PYTHON) -m pytest tests/journeys/test_events_chaos.py --capture=no
 
 bench: install-dev ## Measure the wallet against plain SQL on one server, then verify the ledger (four minutes)
 	@$(VENV_PYTHON) -m benchmarks.run

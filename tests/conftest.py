@@ -83,6 +83,7 @@ WHOLE_SYSTEM = "runner"
 LONGEST = (
     WHOLE_SYSTEM,
     "crashes",
+    "chaos",
     "faults",
     "starts",
     "tests/journeys/test_access_matrix.py",
