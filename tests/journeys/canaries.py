@@ -1,5 +1,6 @@
 """
-Secrets that must rest nowhere, and where they are looked for: every row of every table, every key of Valkey.
+Secrets that must rest nowhere, and where they are looked for: every row of every table, every key of Valkey, every
+message that Kafka's broker holds.
 
 What is found there is unfolded first. A page session is compressed and in base64, a task's arguments are base64 inside
 JSON, a digest stands beside what it hides: a secret is looked for in each layer, and in the forms that it may take.
@@ -18,6 +19,7 @@ from urllib.parse import quote
 
 import psycopg
 import redis
+from confluent_kafka import Consumer, TopicPartition
 from psycopg import sql
 
 # By what it is.
@@ -82,6 +84,28 @@ def in_valkey(url: str) -> Iterator[tuple[str, bytes]]:
                 case other:
                     raise AssertionError(f"{place} is a {other!r}, which nobody looks into here")
             yield from ((f"valkey {place}", part) for part in held if part)
+
+
+def in_kafka(servers: str) -> Iterator[tuple[str, bytes]]:
+    """Key, value and headers of each message of each topic, from the beginning to where it ends now."""
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "canaries", "fetch.wait.max.ms": 20, "log_level": 0})
+    try:
+        topics = consumer.list_topics(timeout=10).topics
+        places = [TopicPartition(name, each, 0) for name, topic in topics.items() for each in topic.partitions]
+        ends = {(it.topic, it.partition): consumer.get_watermark_offsets(it, timeout=10)[1] for it in places}
+        left = {place: end for place, end in ends.items() if end > 0}
+        consumer.assign([TopicPartition(*place, 0) for place in left])
+        while left:
+            messages = consumer.consume(1000, 1.0)
+            for message in messages:
+                assert message.error() is None, message.error()
+                place = (str(message.topic()), int(message.partition() or 0))
+                if (message.offset() or 0) + 1 >= ends[place]:
+                    left.pop(place, None)
+                parts = [message.key(), message.value(), *(part for _, part in message.headers() or [])]
+                yield from ((f"kafka {message.topic()}", bytes(part)) for part in parts if part)
+    finally:
+        consumer.close()
 
 
 def _texts(value: Any) -> Iterator[bytes]:

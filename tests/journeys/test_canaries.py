@@ -15,20 +15,27 @@ from typing import Any, Final
 import psycopg
 import pytest
 import redis
+from confluent_kafka import Producer
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
 from accounts.factor_codes import STEP_SECONDS, code_at
+from accounts.models import Notification
+from payments.consumers import GROUPS
 from tests.accounts.factors import code_of
 from tests.accounts.papers import papers, picture
 from tests.accounts.people import call, code_sent_to, new_email, wrong
 from tests.house.sources import imports_of, production_modules
 from tests.journeys.browsing import Browser
-from tests.journeys.canaries import Canaries, found_in, in_database, in_valkey
+from tests.journeys.canaries import Canaries, found_in, in_database, in_kafka, in_valkey
+from tests.ledger.relays import nothing_waits, relaying, until
 from tests.payments.cast import fund, holder
 from wallet_project.kernel import logs
+from wallet_project.kernel.events.envelope import TOPIC, read_event
+from wallet_project.kernel.events.recording import register, take_in
 from wallets.models import Wallet
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -72,7 +79,7 @@ def digits(count: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def said(written: io.StringIO, database: object) -> Canaries:
+def said(written: io.StringIO, database: object, kafka_servers: str) -> Canaries:
     """Asha's life with us: each secret of hers by what it is, after each has been said, also where it was wrong."""
     email = new_email()
     said = {"password": f"Heron-{secrets.token_hex(8)} quay", "wrong password": f"Guess-{secrets.token_hex(8)}"}
@@ -84,6 +91,7 @@ def said(written: io.StringIO, database: object) -> Canaries:
     tokens = _add_factor(said, email, tokens)
     _at_the_pages(said, email)
     api("POST", "/auth/logout", {"refresh": tokens["refresh"]}, expect=204)
+    _tell(kafka_servers, email)
     assert len(set(said.values())) == len(said) > 20
     return said
 
@@ -183,6 +191,22 @@ def _at_the_pages(said: Canaries, email: str) -> None:
     assert browser.send(asks.forms[0], code=said["app's code"]).status == 303, asks.text
 
 
+def _tell(servers: str, email: str) -> None:
+    """All that happened goes to the broker, and each group takes in what is hers, which wakes whoever sends it on."""
+    with relaying(servers):
+        until(nothing_waits)
+    wallet = Wallet.objects.get(owner__email=email)
+    values = [part for place, part in in_kafka(servers) if place == f"kafka {TOPIC}" and part.startswith(b"{")]
+    events = [event for event in map(read_event, values) if event.subject == wallet.public_id]
+    assert len(events) >= 3
+    before = Notification.objects.filter(user=wallet.owner, event_id__isnull=False).count()
+    for group, handler in GROUPS.items():
+        with transaction.atomic():
+            now = timezone.now()
+            take_in(group_id=register(group=group, now=now), handler=handler, events=events, now=now)
+    assert Notification.objects.filter(user=wallet.owner, event_id__isnull=False).count() > before
+
+
 def test_the_logs_hold_none_of_them(said: Canaries, written: io.StringIO) -> None:
     lines = written.getvalue().splitlines()
     assert len(lines) > 50
@@ -202,16 +226,37 @@ def test_no_queue_and_no_cache_holds_any_of_them(said: Canaries, valkey_url: str
     assert found_in(iter(held), said) == set()
 
 
-def test_nothing_is_published_yet_where_it_would_have_to_be_looked_for() -> None:
-    """Whoever publishes to Kafka adds its topics to what is searched here."""
+def test_no_topic_holds_any_of_them_nor_who_she_is(said: Canaries, kafka_servers: str) -> None:
+    held = list(in_kafka(kafka_servers))
+    assert sum(place == f"kafka {TOPIC}" for place, _ in held) >= 6
+    hers = {"name": "Asha Rao", "first name": "Asha", "e-mail's place": "@example.", "of another": "Ravi"}
+    assert found_in(iter(held), {**said, **hers}) == set()
+
+
+def test_no_task_and_no_key_names_her(said: Canaries, valkey_url: str) -> None:
+    """What waits in the queues holds ids."""
+    queues = {"valkey messages", "valkey webhooks", "valkey gateway", "valkey sweeps", "valkey default"}
+    waiting = [(place, part) for place, part in in_valkey(valkey_url) if place in queues]
+    tasks = {json.loads(part)["headers"]["task"] for _, part in waiting if part.startswith(b"{")}
+    assert len(tasks) > 1
+    assert (
+        found_in(iter(waiting), {"name": "Asha Rao", "e-mail's place": "@example.", "of another": "Ravi Iyer"}) == set()
+    )
+
+
+def test_whoever_speaks_to_the_broker_is_known() -> None:
+    """Each of these is searched for above: by what it publishes, or because it only asks."""
     speakers = {
         path for path in production_modules() for name in imports_of(path) if name.startswith("confluent_kafka")
     }
-    assert speakers == {"wallet_project/health.py"}
+    events = {
+        f"wallet_project/kernel/events/{name}.py" for name in ("consuming", "dead_letters", "producing", "received")
+    }
+    assert speakers <= events | {"wallet_project/health.py"}
 
 
 def test_what_is_planted_is_found_in_each_of_these_places(
-    said: Canaries, written: io.StringIO, superuser_url: str, valkey_url: str
+    said: Canaries, written: io.StringIO, superuser_url: str, valkey_url: str, kafka_servers: str
 ) -> None:
     """A search that finds nothing proves something only if it would find it."""
     planted = {"long": secrets.token_urlsafe(24), "code": digits(6), "words": "heron's quay/ü"}
@@ -240,12 +285,22 @@ def test_what_is_planted_is_found_in_each_of_these_places(
                 planted["long"].encode().hex().encode(),
             ],
         )
+    producer = Producer({"bootstrap.servers": kafka_servers, "log_level": 0})
+    letter = json.dumps({"data": {"token": planted["long"]}}).encode()
+    producer.produce(
+        "planted", value=letter, key=planted["code"].encode(), headers=[("note", planted["words"].encode())]
+    )
+    assert producer.flush(20) == 0
     found = found_in(in_valkey(valkey_url), planted) | found_in(in_database(superuser_url), planted)
+    found |= found_in(in_kafka(kafka_servers), planted)
     assert found == {
         ("valkey planted-list", "code"),
         ("valkey planted-list", "long"),
         ("valkey planted-hash", "words"),
         ("valkey planted-string", "long"),
+        ("kafka planted", "long"),
+        ("kafka planted", "code"),
+        ("kafka planted", "words"),
         ("planted.a", "words"),
         ("planted.b", "long"),
         ("planted.c", "code"),

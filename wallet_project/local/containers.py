@@ -107,7 +107,7 @@ def write(directory: Path, *, demo: bool) -> None:
         (draft / f"{name}.env").chmod(0o600)
     (draft / "tls").mkdir()
     host = urlsplit(found["wallet"]["PUBLIC_URL"]).hostname or ""
-    _sign(draft / "tls", names=[host, "sandbox-door"] if demo else [host])
+    _sign(draft / "tls", names=[host, "sandbox-door"] if demo else [host, "localhost"])
     draft.rename(directory)
 
 
