@@ -15,6 +15,8 @@ UNABLE_STATUS = 2
 
 
 class Command(BaseCommand):
+    # Those of routes and models are asked where pages are served, and by `make check`: no page's code is loaded for this.
+    requires_system_checks = []
     help = (
         "Compute the whole ledger again: sums, chains, hashes, sequences, the entries each status needs, balances."
         " Exits 0 when all holds, 1 naming the first lie, 2 when it could not look."
