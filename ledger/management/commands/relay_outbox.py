@@ -17,7 +17,7 @@ from wallet_project.kernel.events.republishing import publish_all_again, republi
 
 
 class Command(BaseCommand):
-    # Those of routes and models are asked where pages are served, and by `make check`: no page's code is loaded for this.
+    # Those of routes and models are asked by `make check`; no code of pages is loaded for this.
     requires_system_checks = []
     help = (
         "Publish the outbox to Kafka, in order for each wallet. Several may run: they share the work, and take over"

@@ -15,7 +15,7 @@ UNABLE_STATUS = 2
 
 
 class Command(BaseCommand):
-    # Those of routes and models are asked where pages are served, and by `make check`: no page's code is loaded for this.
+    # Those of routes and models are asked by `make check`; no code of pages is loaded for this.
     requires_system_checks = []
     help = (
         "Compute the whole ledger again: sums, chains, hashes, sequences, the entries each status needs, balances."

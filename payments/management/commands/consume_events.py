@@ -13,7 +13,7 @@ from wallet_project.kernel.events.consuming import Member
 
 
 class Command(BaseCommand):
-    # Those of routes and models are asked where pages are served, and by `make check`: no page's code is loaded for this.
+    # Those of routes and models are asked by `make check`; no code of pages is loaded for this.
     requires_system_checks = []
     help = (
         "Take in the wallet's events as one member of a consumer group; several may run. On SIGTERM or SIGINT the batch"
