@@ -2,9 +2,9 @@
 What an open page asks for every other second: whether there is something new, and if so the parts of the page that say
 it. Looked for, not held open: a request takes a thread of the web server for milliseconds, a stream would keep it.
 
-The page sends back what it was given to know itself by (`state`). While nothing has changed the answer is 204, and two
-small queries have told so. Nobody is there because a page asks: it neither counts as use of the session, nor against
-what its person may do (`page_limits.looks_by_itself`); and the session ends when it would.
+The page sends back what it was given to know itself by (`data-state`). While nothing has changed the answer is 204, and
+two small queries have told so. Nobody is there because a page asks: it counts neither as use of the session nor against
+what its person may do (`page_limits.looks_by_itself`), and the session ends when it would.
 """
 
 from typing import Any, Final
@@ -13,12 +13,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from accounts.notifications import Bell, bell_of, told_after
+from accounts.notifications import bell_of, told_after
 from accounts.signed_in import SignedInRequest, signed_in
-from payments.history_views import money_of, wallet_state
+from payments.history_views import money_of
 from wallet_project.kernel.page_limits import looks_by_itself
-from wallets.models import Wallet
-from wallets.queries import wallet_of, wallets_of
+from wallets.queries import state_now, wallet_of, wallets_of
 
 MOST_NEWS: Final = 3
 
@@ -34,11 +33,16 @@ def live(request: HttpRequest) -> HttpResponseBase:
 
 @signed_in
 def _own_live(request: SignedInRequest) -> HttpResponse:
-    """`wallet` names the one whose money the page shows, if it shows any; `seen` is the state that it is in."""
-    wanted = request.GET.get("wallet")
-    wallet = None if wanted is None else wallet_of(user=request.user, wanted=wanted)
-    bell, seen = bell_of(user=request.user), request.GET.get("seen", "")
-    state = state_of(bell=bell, wallet=wallet)
+    """
+    `wallet` names the one whose money the page shows, if it shows any; `seen` is the state that it is in: the newest
+    notification, how many are unread, and its wallet as it stood.
+    """
+    wanted, seen = request.GET.get("wallet"), request.GET.get("seen", "")
+    bell = bell_of(user=request.user)
+    state = f"{bell.newest}.{bell.unread}"
+    # Before what it stands for is read: what changes in between is found by the next look.
+    if wanted is not None:
+        state += f".{state_now(user=request.user, wanted=wanted)}"
     if seen == state:
         return HttpResponse(status=204)
     shown: dict[str, Any] = {
@@ -47,12 +51,7 @@ def _own_live(request: SignedInRequest) -> HttpResponse:
         "news": told_after(user=request.user, seen=seen.partition(".")[0], at_most=MOST_NEWS) if seen else [],
         "oob": True,
     }
-    if wallet is not None:
+    if wanted is not None:
+        wallet = wallet_of(user=request.user, wanted=wanted)
         shown |= money_of(wallet=wallet, several=len(wallets_of(user=request.user)) > 1)
     return render(request, "payments/live.html", shown)
-
-
-def state_of(*, bell: Bell, wallet: Wallet | None) -> str:
-    """What a page knows itself by: the newest notification, how many are unread, and its wallet as it stands."""
-    state = f"{bell.newest}.{bell.unread}"
-    return state if wallet is None else f"{state}.{wallet_state(wallet)}"

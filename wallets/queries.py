@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 from typing import Final, Literal, TypeVar
 from uuid import UUID
 
@@ -46,6 +47,32 @@ def balance_of(*, user: User, wanted: str | None = None) -> Balance:
     """
     wallet = _first(_own(user, wanted).annotate(read_at=Now()))
     return Balance(wallet=wallet, balance=wallet.money, available=wallet.available, as_of=vars(wallet)["read_at"])
+
+
+_STATE: Final = "SELECT entry_count, held, status FROM wallets_wallet WHERE uuid = %(uuid)s AND owner_id = %(owner)s"
+_STATE_BYTES: Final = 8
+
+
+def state_now(*, user: User, wanted: str) -> str:
+    """
+    `state_of` a person's own wallet, as it is now: asked by every open page, every other second.
+
+    :raises Refusal: `not_found`, for unknown ids as for other people's.
+    """
+    uuid = parse_public_id(Wallet.PREFIX, wanted)
+    rows = [] if uuid is None else read_prepared(_STATE, {"uuid": uuid, "owner": user.pk})
+    if not rows:
+        raise Refusal("not_found", "There is no such wallet.")
+    return _state(*rows[0])
+
+
+def state_of(wallet: Wallet) -> str:
+    """A few letters that change with whatever moves in a wallet, and tell nothing of it."""
+    return _state(wallet.entry_count, wallet.held, wallet.status)
+
+
+def _state(*marks: object) -> str:
+    return blake2b(repr([str(mark) for mark in marks]).encode(), digest_size=_STATE_BYTES).hexdigest()
 
 
 W = TypeVar("W", bound=Wallet)
