@@ -109,7 +109,8 @@ def reconcile_lately() -> None:
     reconciliation.reconcile_lately(now=timezone.now())
 
 
-@shared_task(name="payments.send_merchant_webhooks")
+# Expires, for each sweep wakes it once more: behind a backlog they would pile up.
+@shared_task(name="payments.send_merchant_webhooks", expires=60)
 def send_merchant_webhooks(*, endpoint_id: int) -> None:
     """What of one endpoint is due, for a while; what is left comes again behind the others."""
     until = time.monotonic() + LONGEST_OF_ONE_ENDPOINT_SECONDS

@@ -79,7 +79,7 @@ def redeliver(*, user: User, endpoint: str, message: str, now: datetime) -> Webh
         row = WebhookMessage.objects.select_for_update(no_key=True).filter(endpoint=locked, pk=wanted.pk).first()
         if row is None:
             raise Refusal("not_found", "There is no such message.")
-        # One that is being sent this moment comes once more after that: who knows which of them was asked for.
+        # One that somebody is sending this very moment has what was asked for, and keeps its claim.
         row.state, row.tries, row.next_attempt_at, row.ended_at = WebhookMessage.State.WAITING, 0, now, None
         row.save(update_fields=["state", "tries", "next_attempt_at", "ended_at"])
     return row

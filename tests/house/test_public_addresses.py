@@ -397,6 +397,7 @@ def test_what_is_compressed_is_asked_for_plain_and_never_unpacked_beyond_its_beg
     [
         pytest.param(trickling(b"X-A: b\r\n", b"HTTP/1.1 200 OK\r\n"), id="headers without end"),
         pytest.param(trickling(b"x"), id="a status line without end"),
+        pytest.param(trickling(b"HTTP/1.1 100 Continue\r\n\r\n"), id="going on without end"),
         pytest.param(trickling(b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n"), id="a body without end"),
         pytest.param(lambda connection: connection.recv(65536) and time.sleep(2), id="silence"),
         pytest.param(lambda _: time.sleep(2), id="no reading"),
