@@ -1,0 +1,69 @@
+"""Guards of those who take events in: one effect each, and nothing of it for whoever has no right to it."""
+
+from typing import Final
+
+from tests.mutants.guards import Edit, Mutant
+
+_RECORDING: Final = "wallet_project/kernel/events/recording.py"
+_DEAD: Final = "wallet_project/kernel/events/dead_letters.py"
+_TESTS: Final = "tests/payments/test_consumers.py"
+_DEAD_TESTS: Final = "tests/payments/test_consumers_dead_letters.py"
+
+MUTANTS: Final = (
+    Mutant(
+        "an event that has its mark is not handed over again",
+        (Edit(_RECORDING, "owed = [event for event_id, event in known.items() if event_id in new]", "owed = events"),),
+        (
+            f"{_TESTS}::test_who_marks_second_waits_for_the_first_and_has_nothing_left_to_do",
+            f"{_TESTS}::test_each_group_takes_in_what_another_has",
+        ),
+    ),
+    Mutant(
+        "an event whose mark was pruned is passed over",
+        (Edit(_RECORDING, "        known.pop(old, None)\n", "        pass\n"),),
+        (f"{_TESTS}::test_what_every_group_recorded_so_long_ago_that_the_marks_are_gone_is_passed_over",),
+    ),
+    Mutant(
+        "an old event that is still owed is not passed over",
+        (Edit(_RECORDING, "return old - {event_id for (event_id,) in cursor.fetchall()}", "return old"),),
+        (f"{_TESTS}::test_what_every_group_recorded_so_long_ago_that_the_marks_are_gone_is_passed_over",),
+    ),
+    Mutant(
+        "marks are made in the effect's transaction",
+        (Edit(_RECORDING, '    require_transaction("default")\n    known', "    known"),),
+        (f"{_TESTS}::test_marks_are_only_made_in_the_transaction_of_the_effect",),
+    ),
+    Mutant(
+        "a statement that takes too long is the event's fault",
+        (Edit(_RECORDING, "return away and not state.startswith(_OF_THE_STATEMENT)", "return away"),),
+        ("tests/payments/test_consumers_away.py::test_what_is_the_databases_fault_and_what_is_the_events",),
+    ),
+    Mutant(
+        "one dead letter is replayed by one at a time",
+        (Edit(_DEAD, "select_for_update(skip_locked=True, no_key=True).filter(", "filter("),),
+        (f"{_DEAD_TESTS}::test_two_who_replay_at_once_do_it_once",),
+    ),
+    Mutant(
+        "a dead letter that was replayed is not replayed again",
+        (Edit(_DEAD, "return rows.filter(replayed_at__isnull=True).first()", "return rows.first()"),),
+        (f"{_DEAD_TESTS}::test_two_who_replay_at_once_do_it_once",),
+    ),
+    Mutant(
+        "a cause shows no row that a database refused",
+        (Edit(_DEAD, "logs.scrub(lines[0]", 'logs.scrub(" ".join(lines)'),),
+        (f"{_DEAD_TESTS}::test_a_cause_shows_no_row_and_no_address_and_any_text_can_be_kept",),
+    ),
+    Mutant(
+        "only who may has a dead letter replayed",
+        (Edit("payments/replaying.py", "if not by.has_perm(PERMISSION):", "if False:"),),
+        (
+            "tests/payments/test_dead_letter_admin.py"
+            "::test_the_deed_itself_asks_for_the_right_and_for_a_group_that_there_is",
+        ),
+    ),
+    Mutant(
+        "metrics are for whoever has the token",
+        (Edit("wallet_project/metrics.py", 'if scheme != "Bearer" or not hmac', 'if scheme != "Bearer" and not hmac'),),
+        ("tests/house/test_metrics.py::test_without_the_token_nothing_is_said",),
+    ),
+)
