@@ -156,7 +156,9 @@ def test_the_example_of_productions_environment_starts(starter: Starter) -> None
 
 def test_the_example_holds_what_is_required_and_little_else() -> None:
     assert set(REQUIRED) <= set(example.production())
-    assert set(example.production()) - set(REQUIRED) == {"WALLET_ENV", "EMAIL_FROM", "DATABASE_OWNER_URL"}
+    # The last two switch something on.
+    others = {"WALLET_ENV", "EMAIL_FROM", "DATABASE_OWNER_URL", "METRICS_TOKEN", "VAPID_PRIVATE_KEY"}
+    assert set(example.production()) - set(REQUIRED) == others
 
 
 def test_what_serves_needs_no_way_to_become_the_owner(starter: Starter) -> None:
