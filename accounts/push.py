@@ -124,8 +124,10 @@ class PushSender:
         try:
             _require_known(subscription.endpoint)
             answer = post(subscription.endpoint, body=body, headers=_headers(envelope, subscription), loopback=_local())
-        except (Refusal, NotPublic) as error:
-            raise NotSent("push service refused by us", is_final=isinstance(error, Refusal)) from error
+        except Refusal as error:
+            raise NotSent("not a known push service", is_final=True) from error
+        except NotPublic as error:
+            raise NotSent(error.code) from error
         except NoAnswer as error:
             raise NotSent(error.code, is_unknown=error.code != "not_connected") from error
         if answer.status in (404, 410):

@@ -122,13 +122,16 @@ class TwilioSender:
         if answer.status_code != 200:
             raise NotSent(f"HTTP {answer.status_code}", is_unknown=True)
         since = envelope.requested_at - _CLOCKS_DIFFER_BY
-        return [
-            each["sid"]
-            for each in _json(answer).get("messages", [])
-            if _without_digits(each["body"]) == _without_digits(message.text)
-            and each["status"] not in ("failed", "undelivered", "canceled")
-            and parsedate_to_datetime(each["date_created"]) >= since
-        ]
+        try:
+            return [
+                str(each["sid"])
+                for each in _json(answer)["messages"]
+                if _without_digits(each["body"]) == _without_digits(message.text)
+                and each["status"] not in ("failed", "undelivered", "canceled")
+                and parsedate_to_datetime(each["date_created"]) >= since
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise NotSent("not understood", is_unknown=True) from error
 
     def _ask(self, method: str, **named: Any) -> requests.Response:
         try:

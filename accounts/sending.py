@@ -107,10 +107,11 @@ def _claim(rows: QuerySet[OutgoingMessage], now: datetime) -> _Claimed | None:
             return _Claimed(row=row, message=None, may_be_there=False)
         may_be_there = row.attempts > 0 and (not row.last_error or row.last_error.startswith(UNKNOWN))
         message = _composed(row, now)
-        row.attempts, row.next_at = row.attempts + 1, now + wait_after(row.attempts + 1)
+        row.attempts += 1
+        counted = {"attempts": row.attempts, "next_at": now + wait_after(row.attempts)}
         if row.given_up_at is None:
-            row.last_error = "" if message else "not composed"
-        row.save(update_fields=["attempts", "next_at", "last_error"])
+            counted["last_error"] = "" if message else "not composed"
+        OutgoingMessage.objects.filter(pk=row.pk).update(**counted)
     return _Claimed(row=row, message=message, may_be_there=may_be_there)
 
 

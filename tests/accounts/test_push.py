@@ -233,7 +233,7 @@ def test_a_listed_name_that_leads_inside_is_not_asked(
     monkeypatch.setattr("wallet_project.kernel.public_addresses.look_up", lambda *_: ["10.0.0.7"])
     assert not send_message(verification_id=row.pk, now=now)
     row.refresh_from_db()
-    assert (row.given_up_at, row.last_error) == (None, "push service refused by us")
+    assert (row.given_up_at, row.last_error) == (None, "no_public_address")
     settings.PUSH_SERVICES = ["fcm.googleapis.com"]
     assert row.next_at is not None
     assert not send_message(verification_id=row.pk, now=row.next_at)

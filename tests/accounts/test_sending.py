@@ -279,8 +279,11 @@ def test_an_sms_that_the_provider_does_not_have_is_sent_again(provider: Provider
     send_message(verification_id=row.pk, now=row.requested_at)
     provider.status, provider.listing = 201, 500
     assert not send_message(verification_id=row.pk, now=row.requested_at + timedelta(minutes=5))
-    # Another's, one that failed, and one of before do not count.
     provider.listing = 200
+    provider.messages[0]["date_created"] = "yesterday"
+    assert not send_message(verification_id=row.pk, now=row.requested_at + timedelta(minutes=8))
+    provider.messages[0]["date_created"] = format_datetime(timezone.now())
+    # Another's, one that failed, and one of before do not count.
     (lost,) = provider.messages
     other = OutgoingMessage.objects.create(
         user=row.user, channel="phone", address=row.address, requested_at=row.requested_at, sent_at=row.requested_at,
