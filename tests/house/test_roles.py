@@ -33,6 +33,7 @@ READ = {
     "payments.view_gatewayrefund",
     "payments.view_holdinglimit",
     "payments.view_limitrule",
+    "payments.view_moneyback",
     "payments.view_ownlimit",
     "payments.view_parkedpayment",
     "payments.view_paymentattempt",
@@ -54,6 +55,7 @@ ACTS_OF_SUPPORT = {
     "accounts.resend_outgoingmessage",
     "payments.ask_gateway",
     "payments.change_case",
+    "payments.close_moneyback",
     "wallets.freeze_wallet",
 }
 # Money, and the rules that bind it: always two of them.

@@ -72,7 +72,7 @@ def test_every_table_about_a_person_is_told() -> None:
         model._meta.label: field.name
         for model in apps.get_models()
         for field in model._meta.get_fields()
-        if field.related_model is User and field.concrete and field.name in ("user", "owner", "subject")
+        if field.related_model is User and field.concrete and field.name in ("user", "owner", "subject", "blocker", "asker")
     }
     told_in = {
         "accounts.AddressChange": "address_changes",
@@ -81,6 +81,7 @@ def test_every_table_about_a_person_is_told() -> None:
         "accounts.KycSubmission": "identity_documents",
         "accounts.LostFactor": "lost_factors",
         "accounts.Passkey": "passkeys",
+        "accounts.PersonBlock": "people_blocked",
         "accounts.RecoveryDevice": "recovery_codes",
         "accounts.SecurityEvent": "security_events",
         "accounts.Session": "sessions",
@@ -91,6 +92,7 @@ def test_every_table_about_a_person_is_told() -> None:
         "accounts.OutgoingMessage": "messages",
         "accounts.PushSubscription": "browsers_woken",
         "payments.BankAccount": "bank_accounts",
+        "payments.MoneyBack": "money_asked_back",
         "payments.OwnLimit": "own_limits",
         "payments.StepUp": "codes_asked_for",
         "wallets.Wallet": "wallets",
