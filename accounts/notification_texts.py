@@ -96,6 +96,10 @@ _TEXTS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "No answer about {amount}",
             "{name} did not answer in time about the {amount} that you asked for. Our support can help.",
         ),
+        "closed": (
+            "Our support closed what you asked for",
+            "Our support has closed your request to {name} to give {amount} back. They can tell you why.",
+        ),
         "withdrawn": (
             "{name} no longer asks for {amount} back",
             "{name} does not ask for {amount} back any more. There is nothing to do.",

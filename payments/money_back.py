@@ -207,7 +207,7 @@ def _end(row: MoneyBack, status: MoneyBack.Status, by: Actor, now: datetime, mor
 
     def mark() -> None:
         change(row, status=status, ended_at=now, **more)
-        told[:] = tell(row, now, step=status.value.lower())
+        told[:] = tell(row, now, step="closed" if more else status.value.lower())
 
     if row.hold_id is None:
         with transaction.atomic():

@@ -139,6 +139,7 @@ def test_support_reads_the_thread_and_may_close_it(asha: Holder, ravi: Holder) -
     closing = dev.post(page_of(row, "close"), {"reason": "They have settled it"})
     assert closing.status_code == 302
     assert (status_of(request), held(ravi)) == ("EXPIRED", 0)
+    assert told(asha)[0] == "Our support closed what you asked for"
     row.refresh_from_db()
     assert row.closing_reason == "They have settled it"
     event = SecurityEvent.objects.get(kind="money_back.closed", object=request)
