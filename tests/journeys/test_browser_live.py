@@ -99,7 +99,7 @@ def test_a_page_that_nobody_looks_at_asks_nothing_and_looks_at_once_when_it_is_s
     # Longer than the pause between two looks.
     ravi.wait_for_timeout(2_000)
     assert asked == []
-    with ravi.expect_request("**/live**", timeout=1_000):
+    with ravi.expect_request("**/live**", timeout=10_000):
         ravi.evaluate(hide % "visible" + tell)
 
 
