@@ -240,11 +240,6 @@ def headers_of(message: Message) -> Mapping[str, str]:
     return {name: value.decode() for name, value in message.headers() or []}
 
 
-def take_effect_slowly(events: Sequence[Event]) -> None:
-    take_effect(events)
-    time.sleep(0.1)
-
-
 def main(servers: str, topic: str, group: str, manner: str = "") -> None:
     """As a program: one that is `slow`, or one that is to `die` between its commit and the broker's."""
     import django
@@ -253,8 +248,14 @@ def main(servers: str, topic: str, group: str, manner: str = "") -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    handler = take_effect_slowly if manner == "slow" else take_effect
-    member = member_of(Stream(servers=servers, superuser_url="", topic=topic, group=group), handler)
+
+    def take(events: Sequence[Event]) -> None:
+        take_effect(events)
+        if manner == "slow":
+            # So a signal comes in the midst of a batch.
+            stop.wait(1.0)
+
+    member = member_of(Stream(servers=servers, superuser_url="", topic=topic, group=group), take)
     if manner == "die":
         # Its effect is committed, and the broker has not heard of it.
         member._finish = lambda _batch: os.kill(os.getpid(), signal.SIGKILL)

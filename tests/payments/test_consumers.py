@@ -80,7 +80,7 @@ def test_sigterm_finishes_the_batch_commits_and_leaves_at_once(stream: Stream) -
     with stream.process("slow") as process:
         until(lambda: len(stream.effects(events)), bool)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(20) == 0
         done = len(stream.effects(events))
         # All that was done, and nothing more: the next member begins exactly there.
         assert 0 < done < len(events)

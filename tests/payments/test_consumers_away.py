@@ -111,6 +111,7 @@ def test_a_broker_that_comes_back_without_its_memory_is_read_from_its_new_beginn
         (psycopg.errors.DiskFull(), True),
         (psycopg.errors.LockNotAvailable(), True),
         (psycopg.errors.DeadlockDetected(), True),
+        (psycopg.errors.ReadOnlySqlTransaction(), True),
         # The same statement would end the same way again.
         (psycopg.errors.QueryCanceled(), False),
         (psycopg.errors.ProgramLimitExceeded(), False),

@@ -28,6 +28,8 @@ _CLOCKS_DIFFER: Final = timedelta(hours=1)
 # What the database refuses because of the statement itself: it took too long, or is too large. Django calls these
 # operational as well, and yet the next attempt would end like the first.
 _OF_THE_STATEMENT: Final = ("57014", "54")
+# While a standby takes over, it is asked too early.
+_READ_ONLY: Final = "25006"
 
 
 def register(*, group: str, now: datetime) -> int:
@@ -101,6 +103,6 @@ def is_database_away(error: BaseException) -> bool:
     driver: Any = error if isinstance(error, psycopg.Error) else error.__cause__
     if isinstance(driver, psycopg.Error):
         state = driver.sqlstate or ""
-        away = isinstance(driver, psycopg.OperationalError | psycopg.InterfaceError)
+        away = isinstance(driver, psycopg.OperationalError | psycopg.InterfaceError) or state == _READ_ONLY
         return away and not state.startswith(_OF_THE_STATEMENT)
     return isinstance(error, django.db.OperationalError | django.db.InterfaceError)
