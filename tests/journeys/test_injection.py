@@ -16,8 +16,9 @@ from django.utils.html import escape
 
 from accounts import audit, lost_factors
 from accounts.blocking import block, unblock
+from accounts.envelopes import Envelope
 from accounts.messages import code_message, notice_message, reset_message, step_up_message
-from accounts.models import Passkey, Session
+from accounts.models import OutgoingMessage, Passkey, Session
 from accounts.profile import rename
 from accounts.senders import MailSender, Message
 from ledger.exports import entries_as_csv
@@ -166,17 +167,26 @@ def test_no_mail_has_her_headers_her_links_or_her_markup() -> None:
             step_up_message(details=details, code="918273"),
             notice_message(details={"kind": "new_device", **details}),
         ):
-            MailSender().send(to="asha@example.com", message=message)
+            MailSender().send(envelope=envelope_to("asha@example.com"), message=message)
     assert len(mail.outbox) == 4 * len(names)
     for sent in mail.outbox:
         raw = sent.message().as_string()
         assert sent.recipients() == ["asha@example.com"]
         assert {"Bcc", "Cc"}.isdisjoint(sent.message().keys())
-        assert sent.message().get_content_type() == "text/plain"
+        assert sent.message().get_content_type() == "multipart/alternative"
+        ((html, kind),) = sent.alternatives
+        assert kind == "text/html"
+        assert [each for each in ("://", "zoya.example", "123456", "<script", "<img") if each in str(html)] == []
         text = sent.body
         assert [each for each in ("<", "://", "zoya.example", "\n", "123456") if each in text] == [], raw
     with pytest.raises(ValueError, match="newline"):
-        MailSender().send(to="asha@example.com\nBcc: ravi@example.com", message=Message("Code", "text"))
+        MailSender().send(
+            envelope=envelope_to("asha@example.com\nBcc: ravi@example.com"), message=Message("Code", "text")
+        )
+
+
+def envelope_to(address: str) -> Envelope:
+    return Envelope(by=OutgoingMessage.By.EMAIL, to=address, requested_at=timezone.now())
 
 
 def test_a_name_that_would_be_a_header_is_no_name() -> None:
