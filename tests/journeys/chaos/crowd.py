@@ -1,7 +1,6 @@
 """People who send each other money and buy books, and ask again under the same key until they are answered."""
 
 import random
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -27,15 +26,12 @@ class Crowd:
     """
     :ivar done: the transactions that were answered for, each by its public id.
     :ivar purchases: those of them that went to the shop.
-    :ivar again: how often somebody had to ask again.
     """
 
     def __init__(self, api: Api, *, people: int, seed: int) -> None:
         self._dice = random.Random(seed)
-        self._lock = threading.Lock()
         self.done: set[str] = set()
         self.purchases: set[str] = set()
-        self.again = 0
         self._people = api.people(people)
         self._since = time.monotonic()
         rich = api.demo("asha")
@@ -68,8 +64,6 @@ class Crowd:
                 break
             assert answer is None or answer.status_code in _AGAIN, (answer.status_code, answer.text[:600])
             assert time.monotonic() < until, "nobody answers for good"
-            with self._lock:
-                self.again += 1
             time.sleep(_PAUSE_SECONDS)
         transaction = str(answer.json()["id"])
         self.done.add(transaction)
