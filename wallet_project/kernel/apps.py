@@ -6,7 +6,8 @@ from django.apps import AppConfig
 class KernelConfig(AppConfig):
     name = "wallet_project.kernel"
     label = "kernel"
-    verbose_name = "Kernel"
+    # What of it the admin shows.
+    verbose_name = "Events"
 
     def ready(self) -> None:
         from wallet_project.kernel import checks  # noqa: F401  (registers the start-up checks)

@@ -104,7 +104,7 @@ class DeadLetter(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.event_id} of {self.group_id}"
+        return str(self.event_id)
 
 
 class ConsumerProgress(models.Model):
