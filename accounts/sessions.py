@@ -37,7 +37,7 @@ CURSOR_PREFIX: Final = "cur"
 class Begun:
     """
     :ivar device_tokens: what the device is to show at its next sign-in; its own for this person comes first.
-    :ivar messages: Verifications to be sent.
+    :ivar messages: outgoing messages to be sent.
     """
 
     session: Session

@@ -42,7 +42,7 @@ class TokenPair:
 class SignedIn:
     """
     :ivar device_tokens: what the device is to show at its next sign-in; its own for this person comes first.
-    :ivar messages: Verifications to be sent.
+    :ivar messages: outgoing messages to be sent.
     """
 
     pair: TokenPair

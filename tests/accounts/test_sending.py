@@ -1,21 +1,15 @@
 """Messages leave promptly, once, and again after a failure; their texts carry a code and nothing harmful."""
 
-import json
 import os
 import re
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.db import transaction
@@ -40,85 +34,14 @@ from tests.accounts.people import (
     tokens_of,
     verify_with,
 )
+from tests.accounts.sms_provider import Provider, provider
 
+__all__ = ["provider"]
 pytestmark = pytest.mark.usefixtures("database")
 
 
 def waiting_for(email: str) -> OutgoingMessage:
     return OutgoingMessage.objects.get(address=email)
-
-
-@dataclass
-class Provider:
-    """Twilio's Messages resource on this machine, as its documentation has it; keeps what it was sent."""
-
-    port: int = 0
-    # What a POST is answered; 0: it is taken, and the connection is cut.
-    status: int = 201
-    code: int | None = None
-    listing: int = 200
-    asked: list[tuple[str, str, dict[str, list[str]]]] = field(default_factory=list)
-    messages: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def url(self) -> str:
-        return f"twilio://AC1:to%2Fken@127.0.0.1:{self.port}/?from=%2B15005550006"
-
-    @property
-    def bodies(self) -> list[str]:
-        return [body["Body"][0] for _, _, body in self.asked]
-
-    def take(self, body: dict[str, list[str]]) -> str:
-        sid = f"SM{len(self.messages):032x}"
-        self.messages.insert(
-            0,
-            {
-                "sid": sid,
-                "to": body["To"][0],
-                "body": body["Body"][0],
-                "status": "queued",
-                "date_created": format_datetime(timezone.now()),
-            },
-        )
-        return sid
-
-
-@pytest.fixture
-def provider(settings: Any) -> Iterator[Provider]:
-    played = Provider()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            played.asked.append((self.path, self.headers["Authorization"], body))
-            if played.status in (0, 201):
-                sid = played.take(body)
-            if played.status == 0:
-                return
-            self.answer(played.status, {"sid": sid} if played.status == 201 else {"code": played.code})
-
-        def do_GET(self) -> None:
-            to = parse_qs(urlsplit(self.path).query)["To"][0]
-            self.answer(played.listing, {"messages": [each for each in played.messages if each["to"] == to]})
-
-        def answer(self, status: int, document: dict[str, Any]) -> None:
-            text = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *_: Any) -> None:
-            """Quiet."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        played.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        settings.SMS_URL = played.url
-        yield played
-        server.shutdown()
-        thread.join()
 
 
 def due_at(now: datetime) -> list[int]:
