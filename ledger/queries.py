@@ -107,8 +107,7 @@ SELECT p.id, p.uuid, p.type, p.status, p.failure_code, p.amount, p.currency, p.n
        (SELECT t.uuid FROM ledger_transaction t WHERE t.id = p.reverses_id),
        (SELECT t.uuid FROM ledger_transaction t
         WHERE t.reverses_id = p.id AND t.status <> 'FAILED'
-            AND (t.type = 'REVERSAL' OR t.type = 'REFUND' AND p.type = 'TRANSFER')
-        ORDER BY t.id LIMIT 1)
+            AND (t.type = 'REVERSAL' OR t.type = 'REFUND' AND p.type = 'TRANSFER') LIMIT 1)
 FROM ({{page}}) p
 LEFT JOIN LATERAL (
     SELECT w.uuid, w.kind, w.purpose, {_NAME_BEHIND.format(wallet="w")} AS full_name, m.display_name
