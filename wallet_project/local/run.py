@@ -117,7 +117,7 @@ def _run_in(home: Home, *, port: int, environ: Mapping[str, str]) -> int:
             _remember_prepared(state, servers, chosen)
         supervisor.start(APPLICATION)
         _wait_until_ready(supervisor, port=port, redis_url=chosen["REDIS_URL"])
-        # What happens until these are up waits for them, in the outbox and in the schedule.
+        # What is due until this is up is found then.
         supervisor.start(AFTERWARDS)
         output.say(f"wallet ready at http://{HOST}:{port}")
         _watch(supervisor)

@@ -29,8 +29,9 @@ SERVERS: Final = "servers"
 APPLICATION: Final = "application"
 AFTERWARDS: Final = "afterwards"
 CONSUMERS: Final = ("notifications", "webhooks")
-# In nobody's way at first: reading the whole wallet's code takes a processor its time, for each of them.
-_LATER: Final = ("beat", "relay", *CONSUMERS)
+# In nobody's way at first, for reading the wallet's code takes a processor its time. Relay and consumers begin with the
+# web all the same: the broker makes a new group wait for three seconds, and money is to be told of at once.
+_LATER: Final = ("beat",)
 _ANSWER_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 25.0
 _POLL_SECONDS: Final = 0.05
