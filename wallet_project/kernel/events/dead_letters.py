@@ -116,8 +116,9 @@ class Teller:
         if not self._under_way:
             return
         told = self._publisher.collect(wait_seconds)
-        DeadLetter.objects.filter(pk__in=told, published_at__isnull=True).update(published_at=now)
+        # First: what cannot be marked now is told once more, rather than be under way for ever.
         self._under_way.difference_update(told)
+        DeadLetter.objects.filter(pk__in=told, published_at__isnull=True).update(published_at=now)
 
     def close(self) -> None:
         """What is under way gets no more time; it is told again after the next start."""
