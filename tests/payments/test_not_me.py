@@ -6,12 +6,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.conf import settings
+from django.db import transaction
 from django.urls import resolve
 from django.utils import timezone
 
 from accounts import not_me_links
 from accounts.blocking import block
 from accounts.models import AddressChange, Notification, SecurityEvent, Session, User
+from accounts.notices import notify
 from accounts.roles import SUPPORT
 from ledger.models import Transaction
 from payments.models import Case, StepUp
@@ -95,6 +98,23 @@ def test_one_press_of_the_link_freezes_every_wallet_and_ends_every_sign_in() -> 
     assert messages_to(asha.email)[0].subject == "Your wallet is stopped, and everybody was signed out"
 
 
+def test_a_message_of_ours_leads_there() -> None:
+    asha = holder(rupees=100)
+    with transaction.atomic():
+        notify(user=asha.user, kind="password_changed", now=timezone.now())
+    deliver()
+    text = messages_to(asha.email)[0].text
+    (link,) = re.findall(rf"{re.escape(settings.PUBLIC_URL)}(/not-me/[a-p]+)", text)
+    browser = Browser()
+    page = browser.open(link)
+    assert "Your wallet's password was changed" in page.text
+    assert browser.send(page.form).location == link
+    assert status_of(asha) == "FROZEN"
+    # What tells of that leads nowhere to stop it once more.
+    deliver()
+    assert "/not-me/" not in messages_to(asha.email)[0].text
+
+
 def test_looking_at_the_link_does_nothing_however_often_a_mail_server_does() -> None:
     asha = holder(rupees=100)
     notification = told(asha)
@@ -156,11 +176,11 @@ def test_what_waits_for_a_code_dies() -> None:
 def test_support_sees_what_it_is_about_and_lets_the_wallet_go() -> None:
     asha, ravi = holder(rupees=100), holder("Ravi Kumar")
     paid = asha.post("/wallet/transfer", {"to": ravi.email, "amount": "5"}).json()["id"]
-    transaction = next(row for row in Transaction.objects.filter(from_wallet=asha.wallet) if row.public_id == paid)
-    notification = told(asha, kind="money_out", transaction=transaction.uuid)
+    payment = next(row for row in Transaction.objects.filter(from_wallet=asha.wallet) if row.public_id == paid)
+    notification = told(asha, kind="money_out", transaction=payment.uuid)
     press(notification)
     case = Case.objects.get(kind=Case.Kind.NOT_ME, subject=notification.public_id)
-    assert (case.state, case.transaction, case.amount_here_minor, case.currency) == ("OPEN", transaction, 500, "INR")
+    assert (case.state, case.transaction, case.amount_here_minor, case.currency) == ("OPEN", payment, 500, "INR")
     assert asha.user.public_id in case.reason
     assert "money_out" in case.reason
     dev = staff(SUPPORT)
