@@ -57,11 +57,6 @@ class Publisher:
         self._heard_at = 0.0
 
     @property
-    def in_flight(self) -> int:
-        """How many messages are neither delivered nor given up."""
-        return self._in_flight
-
-    @property
     def is_open(self) -> bool:
         return self._producer is not None
 
@@ -107,7 +102,7 @@ class Publisher:
         if self._producer is None:
             raise BrokerAway("not opened")
 
-        def on_delivery(error: KafkaError | None, _message: Message, self: "Publisher" = self) -> None:
+        def on_delivery(error: KafkaError | None, _message: Message) -> None:
             self._in_flight -= 1
             if error is None:
                 self._delivered.append(number)
