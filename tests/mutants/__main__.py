@@ -19,13 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.mutants import account_guards, consumer_guards, guards, people_guards
+from tests.mutants import account_guards, consumer_guards, guards, people_guards, webhook_guards
 from tests.mutants.guards import Edit, Mutant
 from wallet_project.local.servers import Postgres, Valkey, running
 from wallet_project.local.state import State
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
-MUTANTS: Final = (*guards.MUTANTS, *account_guards.MUTANTS, *people_guards.MUTANTS, *consumer_guards.MUTANTS)
+MUTANTS: Final = (
+    *guards.MUTANTS,
+    *account_guards.MUTANTS,
+    *people_guards.MUTANTS,
+    *consumer_guards.MUTANTS,
+    *webhook_guards.MUTANTS,
+)
 AT_ONCE: Final = 2
 LONGEST_SECONDS: Final = 240
 _NOT_COPIED: Final = (".git", ".venv", ".local", "node_modules", "__pycache__", ".*_cache", ".hypothesis")
