@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from tests.running import CHECKOUT, Run, clean_environment, free_pair, wait_until_gone
+from wallet_project.local.supervision import QUEUES
 
 pytestmark = [pytest.mark.runner, pytest.mark.xdist_group("starts")]
 
@@ -87,11 +88,27 @@ def test_every_process_runs_and_its_log_lines_carry_its_name(wallet: Run) -> Non
     commands = [process.command for process in wallet.processes()]
     # granian's own process and at least two that serve.
     assert len([command for command in commands if " granian " in command]) >= 3
-    assert any(" worker -Q gateway,sweeps,messages,default " in command for command in commands)
+    assert any(f" worker -Q {QUEUES} " in command for command in commands)
     assert any(" beat " in command or "/beat.json " in command for command in commands)
-    prefixes = {line.partition("|")[0].strip() for line in wallet.output.splitlines() if "|" in line}
-    # Beat and the sandbox may have nothing to say yet.
-    assert prefixes >= NAMES - {"sandbox", "beat"}
+    for words in ("relay_outbox", "consume_events notifications", "consume_events webhooks"):
+        assert any(words in command for command in commands), words
+    # Beat and the sandbox may have nothing to say, and who else just begins says so soon.
+    expected, deadline = NAMES - {"sandbox", "beat"}, time.monotonic() + 30
+    while not {line.partition("|")[0].strip() for line in wallet.output.splitlines() if "|" in line} >= expected:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_what_the_demos_people_were_given_is_told_soon(wallet: Run) -> None:
+    """By relay, broker and both consumers: each group has a mark of each event."""
+    statement = (
+        "SELECT count(*), count(published_at), (SELECT count(*) FROM kernel_consumedevent),"
+        " (SELECT count(*) FROM accounts_notification) FROM kernel_outboxevent"
+    )
+    deadline = time.monotonic() + 30
+    while wallet.query(statement) != [(2, 2, 4, 2)]:
+        assert time.monotonic() < deadline, wallet.query(statement)
+        time.sleep(0.1)
 
 
 def test_the_env_file_lets_any_other_command_join(wallet: Run) -> None:
