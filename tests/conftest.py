@@ -86,6 +86,7 @@ LONGEST = (
     "chaos",
     "faults",
     "starts",
+    "containers",
     "tests/journeys/test_access_matrix.py",
     "tests/journeys/test_schema_fuzz.py",
     "tests/ledger/test_verification.py",
