@@ -68,11 +68,12 @@ def test_a_person_has_all_of_their_own_and_nobody_elses(monkeypatch: pytest.Monk
 
 def test_every_table_about_a_person_is_told() -> None:
     """One that comes later has a line here, and a part in the document."""
+    names = ("user", "owner", "subject", "blocker", "asker")
     about = {
         model._meta.label: field.name
         for model in apps.get_models()
         for field in model._meta.get_fields()
-        if field.related_model is User and field.concrete and field.name in ("user", "owner", "subject", "blocker", "asker")
+        if field.related_model is User and field.concrete and field.name in names
     }
     told_in = {
         "accounts.AddressChange": "address_changes",
