@@ -122,6 +122,6 @@ class WebhookMessageAdmin(FoundByNameAdmin):
     def find(self, queryset: QuerySet[WebhookMessage], term: str) -> QuerySet[WebhookMessage]:
         message = parse_public_id(WebhookMessage.PREFIX, term)
         endpoint = parse_public_id(WebhookEndpoint.PREFIX, term)
-        if message is None and endpoint is None:
-            return queryset.none()
-        return queryset.filter(uuid=message) if message is not None else queryset.filter(endpoint__uuid=endpoint)
+        if message is not None:
+            return queryset.filter(uuid=message)
+        return queryset.none() if endpoint is None else queryset.filter(endpoint__uuid=endpoint)
