@@ -21,6 +21,7 @@ from accounts.models import User
 from ledger.models import Transaction
 from ledger.movements import Group, Movement
 from ledger.posting import post
+from payments.consumers import GROUPS
 from payments.merchant_webhooks import signing, taking_in
 from payments.merchant_webhooks.endpoints import PREVIOUS_LIVES, rotate_secret
 from payments.merchant_webhooks.event_types import TYPES
@@ -41,6 +42,8 @@ from tests.payments.merchant_receiver import (
 )
 from tests.payments.sandbox_process import Sandbox
 from tests.payments.withdrawing import ASHA_AT_HDFC, ask_until, operate, payout_of
+from wallet_project.kernel.events import recording
+from wallet_project.kernel.models import ConsumedEvent
 from wallets.models import Merchant
 
 pytestmark = pytest.mark.usefixtures("database", "loopback")
@@ -214,6 +217,19 @@ def test_each_endpoint_is_told_what_it_chose_once_however_often_the_event_comes(
         all_of_it.endpoint.pk
     ]
     assert not payouts.endpoint.messages.exists()
+
+
+def test_its_consumer_group_takes_each_event_in_once_with_its_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(taking_in, "wake", lambda *_args, **_named: None)
+    asha, (meera, books) = holder("Asha Rao", rupees=100), merchant()
+    added, now = endpoint_at(meera, NOWHERE), timezone.now()
+    pay(asha, books)
+    group = recording.register(group="webhooks", now=now)
+    for _ in range(2):
+        with transaction.atomic():
+            recording.take_in(group_id=group, handler=GROUPS["webhooks"], events=events_of(books.wallet), now=now)
+    message = added.endpoint.messages.get()
+    assert ConsumedEvent.objects.filter(group=group, event_id=message.event_id).count() == 1
 
 
 def test_a_batch_costs_a_few_queries_and_one_without_merchants_a_single_one(monkeypatch: pytest.MonkeyPatch) -> None:
