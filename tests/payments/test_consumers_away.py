@@ -7,12 +7,13 @@ from pathlib import Path
 import django.db
 import psycopg
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 from django.db import connections
 from psycopg_pool import PoolTimeout
 
 from tests.environment import Database
 from tests.payments.consuming import Stream, event, new_subject, take_effect, until
-from wallet_project.kernel.events.consuming import Patience
+from wallet_project.kernel.events.consuming import Member, Patience
 from wallet_project.kernel.events.envelope import Event
 from wallet_project.kernel.events.recording import is_database_away
 from wallet_project.local.servers import Kafka, running
@@ -98,6 +99,32 @@ def test_a_broker_that_comes_back_without_its_memory_is_read_from_its_new_beginn
 
     assert stream.effects([*first, *second]) == {each.id: 1 for each in (*first, *second)}
     assert stream.sequences(subject) == list(range(1, 41))
+
+
+def test_a_member_that_is_given_nothing_joins_once_more(
+    kafka_servers: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it happened once in thirty restarts of a broker: the group was formed while the topic was being made."""
+    given: list[int] = []
+
+    def assigned(self: Member, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        given.append(len(partitions))
+        if len(given) == 1:
+            consumer.assign([])
+        else:
+            whole(self, consumer, partitions)
+
+    whole = Member._assigned
+    monkeypatch.setattr(Member, "_assigned", assigned)
+    monkeypatch.setattr("wallet_project.kernel.events.consuming.EMPTY_SECONDS", 6.0)
+    stream = Stream(servers=kafka_servers, superuser_url=database.superuser_url).create()
+    told = event(new_subject())
+    with stream.member():
+        stream.publish(told)
+        stream.wait_for(told)
+
+    assert len(given) >= 2
+    assert stream.effects([told]) == {told.id: 1}
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,10 @@ IDLE_SECONDS: Final = 0.25
 PROGRESS_SECONDS: Final = 5.0
 ALIVE_SECONDS: Final = 5.0
 _COMMITTED_SECONDS: Final = 1.0
+# Whoever joined in the very moment in which a broker that had lost its memory made the topic anew may be given nothing,
+# and is asked no more: so it joins once more, ever more rarely, for a group of many has members that only stand by.
+EMPTY_SECONDS: Final = 10.0
+_MOST_DOUBLINGS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +99,8 @@ class Member:
         self._away = 0
         self._away_until = 0.0
         self._say_at = 0.0
+        self._joins = 0
+        self._join_at = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; then the batch in hand is finished, and the group left."""
@@ -103,9 +109,7 @@ class Member:
                 return
         self._teller = Teller(group_id=self._group_id, group=self._group, servers=self._servers)
         self._consumer = Consumer(self._configuration())
-        self._consumer.subscribe(
-            [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
-        )
+        self._join()
         log.info("consumer.started", group=self._group)
         try:
             while not stop.is_set():
@@ -113,6 +117,7 @@ class Member:
                 self._fetch()
                 self._work(stop)
                 self._steer()
+                self._join_again()
                 self._report()
         finally:
             # What was committed is sent before the group is left.
@@ -146,6 +151,22 @@ class Member:
     def _broker_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             log.warning("consumer.broker_away", group=self._group)
+
+    def _join(self) -> None:
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+        )
+        self._join_at = time.monotonic() + EMPTY_SECONDS * 2 ** min(self._joins, _MOST_DOUBLINGS)
+
+    def _join_again(self) -> None:
+        """Where nothing was given for so long; see EMPTY_SECONDS."""
+        if self._queues:
+            self._joins, self._join_at = 0, time.monotonic() + EMPTY_SECONDS
+        elif time.monotonic() > self._join_at:
+            self._joins += 1
+            log.info("consumer.joins_again", group=self._group)
+            self._consumer.unsubscribe()
+            self._join()
 
     def _live(self) -> None:
         if self._alive_file is not None and time.monotonic() > self._alive_until:
