@@ -334,6 +334,7 @@ SPECTACULAR_SETTINGS = {
         "TransactionStatus": "ledger.models.Transaction.Status",
         "TransactionType": "ledger.models.Transaction.Type",
         "LimitedType": "payments.models.limits.Limited",
+        "WebhookEventType": "payments.merchant_webhooks.event_types.CHOICES",
         "Channel": "accounts.models.Channel",
     },
 }

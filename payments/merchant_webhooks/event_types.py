@@ -19,3 +19,5 @@ TYPES: Final = {
     PAYOUT_FAILED: "The bank could not pay a withdrawal; the money is back in your wallet.",
     PAYOUT_REVERSED: "The bank sent a withdrawal back after it had arrived; the money is back in your wallet.",
 }
+# What a message can be of, as a field's choices.
+CHOICES: Final = tuple((type, type) for type in (*TYPES, PING))

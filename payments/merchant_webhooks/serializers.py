@@ -5,7 +5,7 @@ from typing import Any, Final
 from rest_framework import serializers
 
 from ledger.serializers import RowLimit
-from payments.merchant_webhooks.event_types import PING, TYPES
+from payments.merchant_webhooks.event_types import CHOICES, TYPES
 from payments.merchant_webhooks.log import MOST_ROWS, USUAL_ROWS
 from payments.models import WebhookEndpoint, WebhookMessage
 from wallet_project.kernel.fields import Text, UtcTime
@@ -95,7 +95,7 @@ class DeliveryAnswer(serializers.Serializer[Any]):
     """A message and where it stands."""
 
     id = serializers.CharField(source="public_id", help_text="Its `webhook-id`.")
-    type = serializers.ChoiceField(choices=[*_TYPES, (PING, PING)])
+    type = serializers.ChoiceField(choices=CHOICES)
     state = serializers.ChoiceField(choices=WebhookMessage.State.choices)
     tries = serializers.IntegerField(help_text="Since it was first sent, or last by hand.")
     next_attempt_at = UtcTime(allow_null=True)
