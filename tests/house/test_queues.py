@@ -4,7 +4,7 @@ import re
 
 from tests.house.sources import text_of
 from wallet_project.celery import app
-from wallet_project.local.supervision import QUEUES
+from wallet_project.local.supervision import QUEUES, SLOW_QUEUES
 
 
 def queue_of(task: str) -> str:
@@ -27,5 +27,5 @@ def test_every_queue_has_a_worker_locally_and_by_the_documents() -> None:
     app.loader.import_default_modules()
     queues = {queue_of(task) for task in app.tasks if not task.startswith("celery.")} | {app.conf.task_default_queue}
     documented = re.findall(r"worker -Q ([a-z,]+)", text_of("docs/operations.md"))
-    assert set(QUEUES.split(",")) == queues
+    assert set(f"{QUEUES},{SLOW_QUEUES}".split(",")) == queues
     assert {queue for listed in documented for queue in listed.split(",")} == queues

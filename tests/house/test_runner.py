@@ -16,13 +16,14 @@ import pytest
 import requests
 
 from tests.running import CHECKOUT, Run, clean_environment, free_pair, wait_until_gone
-from wallet_project.local.supervision import QUEUES
+from wallet_project.local.supervision import QUEUES, SLOW_QUEUES
 
 pytestmark = [pytest.mark.runner, pytest.mark.xdist_group("starts")]
 
 SECOND_START_SECONDS = 15
 NAMES = {
-    *("postgres", "valkey", "kafka", "web", "worker", "beat", "relay", "notifications", "webhooks", "sandbox"),
+    *("postgres", "valkey", "kafka", "web", "worker", "webhook-worker", "beat"),
+    *("relay", "notifications", "webhooks", "sandbox"),
 }
 
 
@@ -88,7 +89,7 @@ def test_every_process_runs_and_its_log_lines_carry_its_name(wallet: Run) -> Non
     commands = [process.command for process in wallet.processes()]
     # granian's own process and at least two that serve.
     assert len([command for command in commands if " granian " in command]) >= 3
-    assert any(f" worker -Q {QUEUES} " in command for command in commands)
+    assert all(any(f" worker -Q {queues} " in command for command in commands) for queues in (QUEUES, SLOW_QUEUES))
     assert any(" beat " in command or "/beat.json " in command for command in commands)
     for words in ("relay_outbox", "consume_events notifications", "consume_events webhooks"):
         assert any(words in command for command in commands), words

@@ -125,7 +125,7 @@ def test_no_process_of_the_wallet_is_given_the_superusers_or_the_owners_password
     environ = {**os.environ, **caller}
     programs = application_programs(home=home, port=1)
     assert {program.name for program in programs} == {
-        *("web", "worker", "beat", "relay", "notifications", "webhooks", "sandbox")
+        *("web", "worker", "webhook-worker", "beat", "relay", "notifications", "webhooks", "sandbox")
     }
     for program in programs:
         instead = [*program.command[: list(program.command).index("--")], "--", "env"]
@@ -180,7 +180,7 @@ def test_output_names_each_line_and_survives_a_reader_that_has_gone(
     (tmp_path / "web.log").write_text("hello\n")
     output.say("wallet ready")
     output.finish()
-    assert sorted(capfd.readouterr().out.splitlines()) == ["wallet ready", "web          | hello"]
+    assert sorted(capfd.readouterr().out.splitlines()) == ["wallet ready", "web           | hello"]
 
 
 def test_supervisors_file_escapes_what_would_be_expanded(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import IO, Final
 _POLL_SECONDS: Final = 0.1
 _CHUNK: Final = 64 * 1024
 _LONGEST_LINE: Final = 64 * 1024
-_NAME_WIDTH: Final = 13
+_NAME_WIDTH: Final = 14
 STDOUT: Final = 1
 
 

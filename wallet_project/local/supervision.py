@@ -24,14 +24,17 @@ from wallet_project.local.servers import HOST, Server, ServerError, leashed
 from wallet_project.local.state import State, write_privately
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
-QUEUES: Final = "gateway,sweeps,messages,webhooks,default"
+QUEUES: Final = "gateway,sweeps,messages,default"
+# For a worker of their own: any number of merchants' servers may be slow, and nothing else waits behind them.
+SLOW_QUEUES: Final = "webhooks"
 SERVERS: Final = "servers"
 APPLICATION: Final = "application"
 AFTERWARDS: Final = "afterwards"
 CONSUMERS: Final = ("notifications", "webhooks")
 # In nobody's way at first, for reading the wallet's code takes a processor its time. Relay and consumers begin with the
 # web all the same: the broker makes a new group wait for three seconds, and money is to be told of at once.
-_LATER: Final = ("beat",)
+_LATER: Final = ("beat", "webhook-worker")
+_WORKERS: Final = ("worker", "webhook-worker")
 _ANSWER_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 25.0
 _POLL_SECONDS: Final = 0.05
@@ -63,7 +66,7 @@ def server_program(server: Server, *, home: Home) -> Program:
 
 
 def application_programs(*, home: Home, port: int) -> list[Program]:
-    """Web, worker, beat, relay, consumers and the sandbox, each with the home's env file."""
+    """Web, workers, beat, relay, consumers and the sandbox, each with the home's env file."""
     commands: dict[str, tuple[str, ...]] = {
         "web": (
             *("-m", "granian", "--interface", "wsgi", "--host", HOST, "--port", str(port)),
@@ -73,6 +76,10 @@ def application_programs(*, home: Home, port: int) -> list[Program]:
         "worker": (
             *("-m", "celery", "-A", "wallet_project.celery", "worker", "-Q", QUEUES, "--concurrency", "2"),
             *("--loglevel", "INFO", "--without-gossip", "--without-mingle"),
+        ),
+        "webhook-worker": (
+            *("-m", "celery", "-A", "wallet_project.celery", "worker", "-Q", SLOW_QUEUES, "-n", "webhooks@%h"),
+            *("--pool", "threads", "--concurrency", "4", "--loglevel", "INFO", "--without-gossip", "--without-mingle"),
         ),
         "beat": (
             *("-m", "celery", "-A", "wallet_project.celery", "beat", "--loglevel", "INFO"),
@@ -91,7 +98,7 @@ def application_programs(*, home: Home, port: int) -> list[Program]:
                     [sys.executable, *command],
                     record=home.run / f"{name}.json",
                     # A task that is cut off runs again; a worker that waited for one would outlive the runner.
-                    stop_signal="SIGQUIT" if name == "worker" else "SIGTERM",
+                    stop_signal="SIGQUIT" if name in _WORKERS else "SIGTERM",
                     parent_record=_record(home),
                     environment=home.env_file,
                     without=variables.NOT_FOR_SERVING,
