@@ -9,6 +9,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from confluent_kafka.admin import AdminClient
 from django.utils import timezone
 
 from ledger import waking
@@ -19,7 +20,7 @@ from tests.ledger.factories import asha, group, member, ravi, transfer
 from tests.ledger.relays import Listener, nothing_waits, relaying, until
 from wallet_project.kernel.events import producing
 from wallet_project.kernel.events import relaying as relaying_module
-from wallet_project.kernel.events.envelope import read_event
+from wallet_project.kernel.events.envelope import TOPIC, read_event
 from wallet_project.kernel.events.outbox import Cursor, Flight, Row
 from wallet_project.kernel.events.producing import BrokerAway
 from wallet_project.kernel.events.relaying import Relay
@@ -182,6 +183,25 @@ def test_a_broker_that_was_killed_in_the_midst_is_told_all_at_once_and_in_order(
     for person in people:
         sequences = [event.data["sequence"] for event in listener.firsts(person.wallet.public_id)]
         assert sequences == list(range(1, 1 + 1 + 3 * 50))
+
+
+@pytest.mark.usefixtures("nothing_else")
+def test_a_broker_that_forgot_its_topic_and_was_never_missed_is_told_again(
+    broker: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a restart within a tenth of a second; and what it has no topic for it would acknowledge all the same."""
+    monkeypatch.setattr("wallet_project.kernel.events.producing.LOOK_SECONDS", 0.2)
+    registered()
+    payer, payee = asha(balance="100"), ravi()
+    with running(broker), relaying(broker.bootstrap_servers, after_amnesia=publish_all_again):
+        post([group(payer, transfer(payer, payee, "1"))])
+        until(nothing_waits)
+        admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+        admin.delete_topics([TOPIC])[TOPIC].result(10)
+        until(lambda: TOPIC in admin.list_topics(timeout=10).topics)
+        listener = Listener(broker.bootstrap_servers, {payer.wallet.public_id, payee.wallet.public_id})
+        until(lambda: len(listener.ids()) == 3)
+        listener.close()
 
 
 @pytest.mark.usefixtures("nothing_else")

@@ -8,7 +8,9 @@ gives it to the next producer from the oldest on. What the log then holds of a k
 beginning after a gap: events may stand there twice, but whoever takes the first of each sees them in order.
 
 A broker that comes back without its memory (the embedded one does) knows neither topics nor producers, hands out
-the ids of producers again, and so might take two for one. Hence the new producer after every loss of all brokers.
+the ids of producers again, and so might take two for one. Hence the new producer after every loss of all brokers. One
+that is back within a tenth of a second is never missed, and the embedded one acknowledges what it has no topic for as
+well: so the topic is looked for every other second.
 """
 
 import time
@@ -26,6 +28,8 @@ log = structlog.get_logger("kernel.producing")
 PARTITIONS: Final = 12
 # With nothing delivered for so long the producer is given up; above what a broker needs to choose a new leader.
 SILENT_SECONDS: Final = 20.0
+# How often to look whether the broker still has the topic.
+LOOK_SECONDS: Final = 2.0
 _ASK_SECONDS: Final = 1.0
 _QUIET: Final = 0
 _DAY_MILLISECONDS: Final = 86_400_000
@@ -55,6 +59,7 @@ class Publisher:
         self._doubt = ""
         self._in_flight = 0
         self._heard_at = 0.0
+        self._look_at = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -65,9 +70,10 @@ class Publisher:
         Make the topic if it is missing, and a producer if there is none.
 
         :returns: whether the topic had to be made: then the broker has nothing of what it ever acknowledged.
-        :raises BrokerAway:
+        :raises BrokerAway: or the broker has forgotten the topic; nothing is in flight any more.
         """
         if self._producer is not None:
+            self._look(self._producer)
             return False
         made = ensure_topics(self._servers, [self._topic], retention_days=self._retention_days)
         self._delivered, self._doubt, self._in_flight = [], "", 0
@@ -91,7 +97,21 @@ class Publisher:
                 "allow.auto.create.topics": False,
             }
         )
+        self._look_at = time.monotonic() + LOOK_SECONDS
         return bool(made)
+
+    def _look(self, producer: Producer) -> None:
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        try:
+            # All of them, as below.
+            there = producer.list_topics(timeout=_ASK_SECONDS).topics
+        except KafkaException:
+            # Whatever that is, deliveries will say so.
+            return
+        if self._topic not in there:
+            self._give_up("topic_forgotten")
 
     def send(self, number: int, *, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
         """
