@@ -7,7 +7,7 @@ import structlog
 from django.db import transaction
 
 from accounts import audit
-from accounts.models import Session, StatusChange, User
+from accounts.models import PushSubscription, Session, StatusChange, User
 from accounts.notices import notify
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.reasons import read_reason
@@ -69,6 +69,7 @@ def _change(*, user: User, by: User, reason: str, status: User.Status, now: date
         if blocking:
             locked.token_version += 1
             Session.objects.filter(user=locked, revoked_at=None).update(revoked_at=now)
+            PushSubscription.objects.filter(user=locked).delete()
         locked.save(update_fields=["status", "token_version"])
         StatusChange.objects.create(user=locked, by=by, status=status, reason=reason, created_at=now)
         audit.record(kind, now=now, actor=by, subject=locked, reason=reason)

@@ -73,7 +73,7 @@ def device_of(*, user: User | None, tokens: Sequence[str], now: datetime) -> Kno
     """The device that shows these, if this person signed in with it before."""
     return KnownDevice.objects.filter(
         user_id=user.pk if user else 0,
-        digest__in=[_digest(token) for token in tokens],
+        digest__in=[digest_of(token) for token in tokens],
         last_seen_at__gt=now - LIFETIME,
     ).first()
 
@@ -87,13 +87,13 @@ def remember(*, user: User, tokens: Sequence[str], client: Client, now: datetime
         known.address = client.address or None
         known.save(update_fields=["last_seen_at", "address"])
         # By its digest, which is what was looked for: stable, for its own comes first.
-        own_first = tuple(sorted(tokens, key=lambda token: _digest(token) != bytes(known.digest)))
+        own_first = tuple(sorted(tokens, key=lambda token: digest_of(token) != bytes(known.digest)))
         return Remembered(known, own_first, is_new=False, is_first=False)
     is_first = not KnownDevice.objects.filter(user=user).exists()
     token = secrets.token_urlsafe(32)
     device = KnownDevice.objects.create(
         user=user,
-        digest=_digest(token),
+        digest=digest_of(token),
         label=label_of(client.agent),
         address=client.address or None,
         first_seen_at=now,
@@ -132,5 +132,5 @@ def _forget_some(user: User, *, but: KnownDevice, now: datetime) -> None:
     KnownDevice.objects.filter(pk__in=[device.pk for device in others[MOST_DEVICES - 1 :]]).delete()
 
 
-def _digest(token: str) -> bytes:
+def digest_of(token: str) -> bytes:
     return sha256(token.encode("ascii")).digest()

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
-from accounts import device_cookies, sessions
+from accounts import device_cookies, push, sessions
 from accounts.models import Session, User
 from accounts.queries import session_with_user
 from accounts.tasks import wake_sender
@@ -53,6 +53,7 @@ def open_page_session(request: HttpRequest, *, user: User, factor: bool, now: da
         factor=factor,
         now=now,
     )
+    push.leave_to(user=user, device_tokens=begun.device_tokens)
     if before is not None:
         sessions.end(user=before.user, session=before.public_id, now=now)
     old_id = request.session.session_key

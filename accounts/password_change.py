@@ -6,7 +6,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
 from accounts import audit, notices
-from accounts.models import OutgoingMessage, Session, User
+from accounts.models import OutgoingMessage, PushSubscription, Session, User
 from accounts.own_password import check_own_password
 from accounts.passwords import check_password_is_fit
 from wallet_project.kernel.database import require_transaction
@@ -50,8 +50,12 @@ def replace_password(*, user: User, hashed: str, kind: str, now: datetime, **det
 
 
 def end_every_sign_in(*, user: User, now: datetime) -> None:
-    """Tokens and pages of before die at their next request: of `token_version`, and of their session's row."""
+    """
+    Tokens and pages of before die at their next request: of `token_version`, and of their session's row. No browser is
+    woken any more either, not even one whose session has long run out.
+    """
     require_transaction("default")
     user.token_version += 1
     user.save(update_fields=["token_version"])
     Session.objects.filter(user=user, revoked_at=None).update(revoked_at=now)
+    PushSubscription.objects.filter(user=user).delete()

@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -23,7 +24,7 @@ from django.db import transaction
 from django.db.models import Q
 from py_vapid import Vapid02
 
-from accounts import audit
+from accounts import audit, known_devices
 from accounts.envelopes import Envelope, NotSent, refused
 from accounts.letters import Message
 from accounts.models import PushSubscription, Session, User
@@ -68,7 +69,8 @@ def subscribe(
     Wake this browser from now on. Whoever was woken there before is no more: it is a browser that somebody else uses.
 
     :param session: of the pages; when it is ended, so is this.
-    :raises Refusal: `invalid`; `limit_exceeded` past `MOST_BROWSERS`.
+    :raises Refusal: `invalid`, also for another's browser by whoever has not its keys; `limit_exceeded` past
+        `MOST_BROWSERS`.
     """
     _require_known(endpoint)
     _require_keys(p256dh, auth)
@@ -79,6 +81,7 @@ def subscribe(
         others = _live(user).exclude(digest=digest)
         if others.count() >= MOST_BROWSERS:
             raise Refusal("limit_exceeded", f"At most {MOST_BROWSERS} browsers are told. Turn one off first.")
+        _take_over(PushSubscription.objects.exclude(user=user).filter(digest=digest).first(), p256dh, auth)
         subscription, _ = PushSubscription.objects.update_or_create(
             digest=digest,
             defaults={
@@ -93,6 +96,27 @@ def subscribe(
         )
         audit.record("push.on", now=now, actor=user, subject=user, object=subscription.public_id)
     return subscription
+
+
+def _take_over(before: PushSubscription | None, p256dh: str, auth: str) -> None:
+    """
+    From whoever used this browser before. They lose it under its id: what still waits for them is not for others.
+
+    :raises Refusal: whoever asks knows its address, but is not that browser.
+    """
+    if before is None:
+        return
+    if (before.p256dh, before.auth) != (p256dh, auth):
+        raise Refusal.of_field("p256dh", "These are not the keys of this browser.", "invalid")
+    before.delete()
+
+
+def leave_to(*, user: User, device_tokens: Sequence[str]) -> None:
+    """Somebody signs in with a browser: others who used it, as its `known_devices` tokens tell, are not told there."""
+    if not device_tokens or not is_on():
+        return
+    digests = [known_devices.digest_of(token) for token in device_tokens]
+    PushSubscription.objects.filter(session__device__digest__in=digests).exclude(user=user).delete()
 
 
 def unsubscribe(*, user: User, subscription: str, now: datetime) -> None:

@@ -15,7 +15,7 @@ import structlog
 from django.db import transaction
 
 from accounts import audit, known_devices, lost_factor_stops, notices
-from accounts.models import Session, User
+from accounts.models import PushSubscription, Session, User
 from accounts.tokens import REFRESH_LIFETIME
 from wallet_project.kernel.clients import client
 from wallet_project.kernel.errors import Refusal
@@ -165,7 +165,11 @@ def end(*, user: User, session: str, now: datetime) -> None:
 
 
 def end_others(*, user: User, but: uuid.UUID, now: datetime) -> int:
-    """End all of a person's sessions but one. Returns how many there were."""
+    """
+    End all of a person's sessions but one, and wake the browser of no other any more, however long ago its session ran
+    out. Returns how many sessions there were.
+    """
+    PushSubscription.objects.filter(user=user).exclude(session__uuid=but).delete()
     others = list(
         Session.objects.filter(user=user, revoked_at=None, expires_at__gt=now)
         .exclude(uuid=but)

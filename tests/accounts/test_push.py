@@ -20,6 +20,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import outgoing, push
+from accounts.blocking import block
 from accounts.models import (
     Notification,
     NotificationPreference,
@@ -34,7 +35,8 @@ from accounts.outgoing import Delivery
 from accounts.password_change import end_every_sign_in
 from accounts.purging import purge
 from accounts.sending import send_message
-from tests.accounts.people import person
+from accounts.sessions import end_others
+from tests.accounts.people import PASSWORD, person, superuser
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import new_uuid, public_id
 
@@ -286,12 +288,59 @@ def test_whoever_ends_a_session_ends_what_its_browser_hears(service: Service) ->
 
 
 def test_a_browser_that_somebody_else_uses_tells_them_and_not_the_one_before(service: Service) -> None:
-    asha, ravi, endpoint = person(), person("Ravi"), service.endpoint
-    subscribed(asha, endpoint)
-    subscribed(ravi, endpoint)
+    asha, ravi, endpoint, browser, now = person(), person("Ravi"), service.endpoint, Browser(), timezone.now()
+    subscribed(asha, endpoint, browser)
+    (waiting,) = pushed(asha, now)
+    with pytest.raises(Refusal, match="keys"):
+        subscribed(ravi, endpoint)  # who knows its address, but is not that browser
+    assert len(push.subscriptions_of(user=asha)) == 1
+    subscribed(ravi, endpoint, browser)
     assert push.subscriptions_of(user=asha) == []
     assert len(push.subscriptions_of(user=ravi)) == 1
+    assert not send_message(verification_id=waiting.pk, now=now)
+    assert service.asked == []
     assert set(SecurityEvent.objects.filter(kind="push.on").values_list("actor", flat=True)) >= {asha.pk, ravi.pk}
+
+
+def test_whoever_signs_in_with_a_browser_sees_nothing_of_who_used_it_before(service: Service) -> None:
+    """Also of somebody who never signed out: their session ran out, and their browser is woken all the same."""
+    asha, ravi, shared = person(), person("Ravi"), Client()
+
+    def sign_in(user: User) -> None:
+        given = {"address": user.email, "password": PASSWORD}
+        assert shared.post("/sign-in", given).status_code in (302, 303)
+
+    sign_in(asha)
+    shared.post("/notifications/push", {"endpoint": service.endpoint, **Browser().keys})
+    elsewhere = subscribed(asha, service.endpoint)
+    Session.objects.filter(user=asha).update(expires_at=timezone.now())
+    assert len(push.subscriptions_of(user=asha)) == 2
+    sign_in(asha)
+    assert len(push.subscriptions_of(user=asha)) == 2
+    Session.objects.filter(user=asha).update(expires_at=timezone.now())
+    sign_in(ravi)
+    assert push.subscriptions_of(user=asha) == [elsewhere]
+
+
+@pytest.mark.parametrize("how", ["password", "sign_out_elsewhere", "block"])
+def test_no_browser_of_long_ago_outlives_what_ends_every_sign_in(service: Service, how: str) -> None:
+    """Whose session ran out, and was purged: no end of it would reach them."""
+    asha, now = person(), timezone.now()
+    subscribed(asha, service.endpoint)
+    own = session_of(asha)
+    PushSubscription.objects.filter(user=asha).update(session=None)
+    assert len(push.subscriptions_of(user=asha)) == 1
+    if how == "password":
+        with transaction.atomic():
+            end_every_sign_in(user=asha, now=now)
+    elif how == "block":
+        block(user=asha, by=superuser(), reason="Their lawyer asked for it.", now=now)
+    else:
+        here = push.subscribe(user=asha, session=own, endpoint=service.endpoint, label="", now=now, **Browser().keys)
+        end_others(user=asha, but=own.uuid, now=now)
+        assert push.subscriptions_of(user=asha) == [here]
+        return
+    assert push.subscriptions_of(user=asha) == []
 
 
 def test_there_is_an_end_to_browsers(service: Service) -> None:
