@@ -36,6 +36,8 @@ from tests.payments.cast import fund, holder
 from wallet_project.kernel import logs
 from wallet_project.kernel.events.envelope import TOPIC, read_event
 from wallet_project.kernel.events.recording import register, take_in
+from wallet_project.local.servers import Kafka, running
+from wallet_project.local.state import State
 from wallets.models import Wallet
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -64,6 +66,14 @@ def written() -> Iterator[io.StringIO]:
         handler.setStream(previous)
 
 
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One of its own: what other tests publish is neither said here nor to be read."""
+    home = tmp_path_factory.mktemp("broker")
+    with running(Kafka(home, State(home))) as kafka:
+        yield kafka.bootstrap_servers
+
+
 def api(method: str, path: str, body: Any = None, *, access: str = "", expect: int = 200, **headers: str) -> Any:
     answer = call(method, path, body, access=access, **headers)
     assert answer.status_code == expect, (path, answer.content)
@@ -79,7 +89,7 @@ def digits(count: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def said(written: io.StringIO, database: object, kafka_servers: str) -> Canaries:
+def said(written: io.StringIO, database: object, broker: str) -> Canaries:
     """Asha's life with us: each secret of hers by what it is, after each has been said, also where it was wrong."""
     email = new_email()
     said = {"password": f"Heron-{secrets.token_hex(8)} quay", "wrong password": f"Guess-{secrets.token_hex(8)}"}
@@ -91,7 +101,7 @@ def said(written: io.StringIO, database: object, kafka_servers: str) -> Canaries
     tokens = _add_factor(said, email, tokens)
     _at_the_pages(said, email)
     api("POST", "/auth/logout", {"refresh": tokens["refresh"]}, expect=204)
-    _tell(kafka_servers, email)
+    _tell(broker, email)
     assert len(set(said.values())) == len(said) > 20
     return said
 
@@ -226,8 +236,8 @@ def test_no_queue_and_no_cache_holds_any_of_them(said: Canaries, valkey_url: str
     assert found_in(iter(held), said) == set()
 
 
-def test_no_topic_holds_any_of_them_nor_who_she_is(said: Canaries, kafka_servers: str) -> None:
-    held = list(in_kafka(kafka_servers))
+def test_no_topic_holds_any_of_them_nor_who_she_is(said: Canaries, broker: str) -> None:
+    held = list(in_kafka(broker))
     assert sum(place == f"kafka {TOPIC}" for place, _ in held) >= 6
     hers = {"name": "Asha Rao", "first name": "Asha", "e-mail's place": "@example.", "of another": "Ravi"}
     assert found_in(iter(held), {**said, **hers}) == set()
@@ -256,7 +266,7 @@ def test_whoever_speaks_to_the_broker_is_known() -> None:
 
 
 def test_what_is_planted_is_found_in_each_of_these_places(
-    said: Canaries, written: io.StringIO, superuser_url: str, valkey_url: str, kafka_servers: str
+    said: Canaries, written: io.StringIO, superuser_url: str, valkey_url: str, broker: str
 ) -> None:
     """A search that finds nothing proves something only if it would find it."""
     planted = {"long": secrets.token_urlsafe(24), "code": digits(6), "words": "heron's quay/ü"}
@@ -285,14 +295,14 @@ def test_what_is_planted_is_found_in_each_of_these_places(
                 planted["long"].encode().hex().encode(),
             ],
         )
-    producer = Producer({"bootstrap.servers": kafka_servers, "log_level": 0})
+    producer = Producer({"bootstrap.servers": broker, "log_level": 0})
     letter = json.dumps({"data": {"token": planted["long"]}}).encode()
     producer.produce(
         "planted", value=letter, key=planted["code"].encode(), headers=[("note", planted["words"].encode())]
     )
     assert producer.flush(20) == 0
     found = found_in(in_valkey(valkey_url), planted) | found_in(in_database(superuser_url), planted)
-    found |= found_in(in_kafka(kafka_servers), planted)
+    found |= found_in(in_kafka(broker), planted)
     assert found == {
         ("valkey planted-list", "code"),
         ("valkey planted-list", "long"),
