@@ -147,7 +147,7 @@ def test_who_marks_second_waits_for_the_first_and_has_nothing_left_to_do(stream:
 
 
 def test_what_every_group_recorded_so_long_ago_that_the_marks_are_gone_is_passed_over(stream: Stream) -> None:
-    group_id = register(group=stream.group, now=timezone.now())
+    group_id = register(group=stream.group, now=timezone.now() - timedelta(days=30))
     long_ago = timezone.now() - timedelta(days=8)
     pruned, unsettled, unmarked = (event(new_subject(), time=long_ago) for _ in range(3))
     recent = event(new_subject(), time=timezone.now() - timedelta(days=6))
@@ -168,6 +168,26 @@ def test_what_every_group_recorded_so_long_ago_that_the_marks_are_gone_is_passed
 
     assert set(stream.effects(events)) == {unsettled.id, unmarked.id, recent.id}
     assert not ConsumedEvent.objects.filter(event_id=pruned.id).exists()
+
+
+def test_what_happened_before_the_group_registered_is_none_of_its_business(stream: Stream) -> None:
+    """Nobody is sent mails about all that ever happened when consumers run for the first time."""
+    now = timezone.now()
+    group_id = register(group=stream.group, now=now - timedelta(days=2))
+    history = event(new_subject(), time=now - timedelta(days=90))
+    before = event(new_subject(), time=now - timedelta(days=2, hours=2))
+    # Clocks differ, and what moves while all of it starts for the first time is told.
+    about_then = event(new_subject(), time=now - timedelta(days=2, minutes=30))
+    after = event(new_subject(), time=now - timedelta(days=1))
+    OutboxEvent.objects.create(
+        number=1, event_id=history.id, transaction_id=90, wallet_id=90, lane=0, status="SUCCESS",
+        created_at=history.time, published_at=None,
+    )  # fmt: skip
+    with transaction.atomic():
+        take_in(group_id=group_id, handler=take_effect, events=[history, before, about_then, after], now=now)
+
+    assert set(stream.effects([history, before, about_then, after])) == {about_then.id, after.id}
+    assert not ConsumedEvent.objects.filter(event_id__in=[history.id, before.id]).exists()
 
 
 def test_a_handler_that_fails_leaves_neither_effect_nor_mark(stream: Stream) -> None:

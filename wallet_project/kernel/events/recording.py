@@ -40,7 +40,9 @@ def register(*, group: str, now: datetime) -> int:
 
 def take_in(*, group_id: int, handler: Handler, events: Sequence[Event], now: datetime) -> None:
     """
-    Call the handler with those of `events` that the group has no mark of, and mark them.
+    Call the handler with those of `events` that the group has no mark of, and mark them. What happened before the group
+    registered is none of its business, though the broker may still have it, or get it only now: the first group to run
+    finds all of a wallet's history waiting.
 
     Another member may hold the same events for a moment, after a rebalance: whoever marks second waits for the first,
     and finds nothing left to do.
@@ -49,7 +51,7 @@ def take_in(*, group_id: int, handler: Handler, events: Sequence[Event], now: da
     known: dict[UUID, Event] = {}
     for event in events:
         known.setdefault(event.id, event)
-    for old in _settled_long_ago(events, now=now):
+    for old in _settled_long_ago(events, now=now) | _of_before(group_id, events, now=now):
         known.pop(old, None)
     new = _mark(group_id, known, now=now)
     owed = [event for event_id, event in known.items() if event_id in new]
@@ -92,6 +94,15 @@ def _settled_long_ago(events: Sequence[Event], *, now: datetime) -> set[UUID]:
             {"ids": list(old)},
         )
         return old - {event_id for (event_id,) in cursor.fetchall()}
+
+
+def _of_before(group_id: int, events: Sequence[Event], *, now: datetime) -> set[UUID]:
+    """Events of before the group registered; what came in its first hour is worth no question."""
+    aged = [event for event in events if now - event.time > _CLOCKS_DIFFER]
+    if not aged:
+        return set()
+    registered_at = ConsumerGroup.objects.values_list("registered_at", flat=True).get(pk=group_id)
+    return {event.id for event in aged if event.time < registered_at - _CLOCKS_DIFFER}
 
 
 def is_database_away(error: BaseException) -> bool:
