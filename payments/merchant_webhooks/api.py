@@ -142,6 +142,8 @@ class RotateView(APIView):
 
 
 class PingView(APIView):
+    throttle_scope = "deliveries"
+
     @extend_schema(
         operation_id="webhook_endpoint_ping",
         request=None,
@@ -185,6 +187,8 @@ class DeliveryView(APIView):
 
 
 class RedeliverView(APIView):
+    throttle_scope = "deliveries"
+
     @extend_schema(
         operation_id="webhook_redeliver",
         request=None,

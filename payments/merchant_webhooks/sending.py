@@ -37,6 +37,8 @@ _KEPT_HEADERS: Final = ("content-type", "content-length", "date", "location", "r
 _LONGEST_HEADER: Final = 200
 _GONE: Final = 410
 _HAS_NO_TIME: Final = (429, 503)
+# An answer that took so long is late, whatever it says: a worker that waits for it sends nothing for anybody else.
+LATE_MILLISECONDS: Final = 5_000
 
 State = WebhookMessage.State
 
@@ -65,8 +67,12 @@ class Tried:
 
     @property
     def is_silent(self) -> bool:
-        """Nobody answered, or had no time: others' messages would meet the same."""
-        return self.status is None or self.status in _HAS_NO_TIME
+        """Nobody answered, or had no time, or took too much of it: its other messages would meet the same."""
+        return self.status is None or self.status in _HAS_NO_TIME or self.milliseconds >= LATE_MILLISECONDS
+
+    @property
+    def ended_at(self) -> datetime:
+        return self.at + timedelta(milliseconds=self.milliseconds)
 
 
 def due_endpoints(*, now: datetime) -> list[int]:
@@ -195,28 +201,27 @@ def _write(message: WebhookMessage, tried: Tried) -> None:
     )
     message.claimed_until = None
     message.tries = min(message.tries + 1, schedule.MOST_TRIES)
-    again = None
-    if not tried.is_taken:
-        again = schedule.next_try(tries=message.tries, now=tried.at, retry_after=_retry_after(tried))
-    if tried.is_taken or again is None:
-        message.state = State.DELIVERED if tried.is_taken else State.GIVEN_UP
-        message.ended_at = tried.at
+    if tried.is_taken:
+        message.state, message.next_attempt_at, message.ended_at = State.DELIVERED, None, tried.at
     # One whose claim was over, and that somebody else has delivered meanwhile, is delivered.
-    elif message.state != State.WAITING:
-        again = message.next_attempt_at
-    message.next_attempt_at = again
+    elif message.state == State.WAITING:
+        again = schedule.next_try(tries=message.tries, now=tried.at, retry_after=_retry_after(tried))
+        message.next_attempt_at = again
+        if again is None:
+            message.state, message.ended_at = State.GIVEN_UP, tried.at
     message.save(update_fields=["claimed_until", "tries", "state", "next_attempt_at", "ended_at"])
 
 
 def _judge(endpoint: WebhookEndpoint, tried: Tried) -> list[int]:
-    """What the endpoint comes to: taken, and all is well; else how long it has failed, and whether it is asked on."""
-    if tried.is_taken:
-        endpoint.failing_since, endpoint.silences, endpoint.paused_until = None, 0, None
+    """What the endpoint comes to: taken soon, and all is well; else how long it has failed, and when it is asked on."""
+    endpoint.failing_since = None if tried.is_taken else endpoint.failing_since or tried.at
+    if tried.is_silent:
+        endpoint.silences = min(endpoint.silences + 1, 100)
+        endpoint.paused_until = tried.ended_at + schedule.pause(silences=endpoint.silences)
     else:
-        endpoint.failing_since = endpoint.failing_since or tried.at
-        endpoint.silences = min(endpoint.silences + 1, 100) if tried.is_silent else 0
-        if tried.is_silent:
-            endpoint.paused_until = tried.at + schedule.pause(silences=endpoint.silences)
+        endpoint.silences = 0
+        if tried.is_taken:
+            endpoint.paused_until = None
     endpoint.save(update_fields=["failing_since", "silences", "paused_until"])
     if endpoint.state != WebhookEndpoint.State.ACTIVE or tried.is_taken:
         return []

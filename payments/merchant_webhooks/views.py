@@ -143,6 +143,7 @@ def remove(request: SignedInRequest, id: str) -> HttpResponse:
     return render(request, "payments/webhook_remove.html", {"endpoint": found, "here": "webhooks"})
 
 
+@counted_as("deliveries")
 @signed_in
 @require_POST
 def ping(request: SignedInRequest, id: str) -> HttpResponse:
@@ -171,6 +172,7 @@ def delivery(request: SignedInRequest, id: str, message: str) -> HttpResponse:
     return render(request, "payments/webhook_delivery.html", shown)
 
 
+@counted_as("deliveries")
 @signed_in
 @require_POST
 def redeliver(request: SignedInRequest, id: str, message: str) -> HttpResponse:

@@ -228,6 +228,23 @@ def test_deliveries_come_page_by_page() -> None:
     assert code_of(meera.get(f"{own}/deliveries?cursor=nonsense")) == (400, "cursor_invalid")
 
 
+def test_what_is_sent_by_hand_is_counted_apart_wherever_it_is_asked_for(
+    shop: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a request of ours to whatever host they named, and takes the place of what others are to be told."""
+    monkeypatch.setattr(settings, "RATE_LIMITS", {**settings.RATE_LIMITS, "deliveries": (3, 60)})
+    meera, _ = merchant()
+    endpoint = endpoint_at(meera, shop.url).endpoint
+    browser, own = signed_in(meera), f"/webhooks/{endpoint.public_id}"
+    pinged = meera.post(f"{BASE}/{endpoint.public_id}/ping")
+    again = f"deliveries/{pinged.json()['id']}/redeliver"
+    assert meera.post(f"{BASE}/{endpoint.public_id}/{again}").status_code == 202
+    assert browser.post(f"{own}/ping").status_code == 303
+    assert browser.post(f"{own}/{again}").status_code == 429
+    assert code_of(meera.post(f"{BASE}/{endpoint.public_id}/ping")) == (429, "too_many_requests")
+    assert browser.get(own).status_code == 200
+
+
 def test_closing_the_account_takes_the_endpoints_along(shop: Receiver) -> None:
     meera, _ = merchant()
     endpoint = endpoint_at(meera, shop.url).endpoint

@@ -194,7 +194,8 @@ def test_whoever_answers_nobody_is_left_alone_for_longer_each_time(shop: Receive
         assert endpoint.pk not in due_endpoints(now=now)
         endpoint.refresh_from_db()
         assert endpoint.paused_until is not None
-        pauses.append((endpoint.paused_until - now).total_seconds())
+        # From the end of the try, which took a moment.
+        pauses.append(int((endpoint.paused_until - now).total_seconds()))
         now = endpoint.paused_until
         ping(user=meera.user, endpoint=endpoint.public_id, now=now)
         WebhookEndpoint.objects.filter(pk=endpoint.pk).update(paused_until=endpoint.paused_until)
@@ -204,6 +205,43 @@ def test_whoever_answers_nobody_is_left_alone_for_longer_each_time(shop: Receive
     shop.answers(400)
     send_all(other)
     assert [state_of(message)[1] for message in messages] == [1, 1]
+
+
+def tried_now(message: WebhookMessage, **more: Any) -> sending.Tried:
+    return sending.Tried(**({"at": timezone.now(), "url": NOWHERE, "headers": {}, "milliseconds": 1} | more))
+
+
+def test_whoever_takes_everything_but_takes_long_is_left_alone_as_well() -> None:
+    """Else two addresses that answer after eleven seconds would keep every worker that there is."""
+    _, endpoint, messages = waiting(NOWHERE, messages=3)
+    for message, pause in zip(messages, (5, 10, 20), strict=True):
+        tried = tried_now(message, status=204, milliseconds=sending.LATE_MILLISECONDS)
+        note(message_id=message.pk, tried=tried)
+        assert state_of(message) == ("DELIVERED", 1)
+        endpoint.refresh_from_db()
+        assert endpoint.failing_since is None
+        assert endpoint.paused_until == tried.ended_at + timedelta(seconds=pause)
+    note(message_id=messages[0].pk, tried=tried_now(messages[0], status=204))
+    endpoint.refresh_from_db()
+    assert (endpoint.silences, endpoint.paused_until) == (0, None)
+
+
+def test_a_pause_begins_when_the_try_has_ended() -> None:
+    """A try that waits for its whole time is longer than the first pauses."""
+    _, endpoint, (message,) = waiting(NOWHERE)
+    tried = tried_now(message, error="timed_out", milliseconds=12_000)
+    note(message_id=message.pk, tried=tried)
+    assert endpoint.pk not in due_endpoints(now=tried.at + timedelta(seconds=16))
+    assert endpoint.pk in due_endpoints(now=tried.at + timedelta(seconds=18))
+
+
+def test_what_was_delivered_is_not_given_up_by_the_last_try_of_a_worker_that_comes_back_late() -> None:
+    _, _, (message,) = waiting(NOWHERE)
+    WebhookMessage.objects.filter(pk=message.pk).update(tries=schedule.MOST_TRIES - 2)
+    note(message_id=message.pk, tried=tried_now(message, status=204))
+    assert state_of(message)[0] == "DELIVERED"
+    note(message_id=message.pk, tried=tried_now(message, error="timed_out"))
+    assert state_of(message) == ("DELIVERED", schedule.MOST_TRIES)
 
 
 def test_any_number_of_workers_send_each_message_once(shop: Receiver) -> None:

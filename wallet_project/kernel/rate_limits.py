@@ -64,6 +64,8 @@ ROUTE_CLASSES: Final[Mapping[str, RouteClass]] = {
     "payee": RouteClass(By.PERSON),
     # Each one draws a picture of up to 25 million pixels.
     "documents": RouteClass(By.PERSON),
+    # A merchant's webhook sent by hand: a request of ours to whatever host they named.
+    "deliveries": RouteClass(By.PERSON),
     "public": RouteClass(By.ADDRESS),
     "register": RouteClass(By.ADDRESS, guards=True),
     "codes": RouteClass(By.ADDRESS, guards=True),
@@ -83,6 +85,7 @@ PRODUCTION: Final[Quotas] = {
     "read": (600, 60),
     "payee": (30, 60),
     "documents": (10, 3600),
+    "deliveries": (20, 60),
     "public": (600, 60),
     "register": (10, 3600),
     "codes": (120, 3600),
@@ -101,6 +104,7 @@ LOCAL: Final[Quotas] = {
     "read": (60_000, 60),
     "payee": (600, 60),
     "documents": (600, 3600),
+    "deliveries": (600, 60),
     "public": (60_000, 60),
     "register": (1000, 3600),
     "codes": (12_000, 3600),
