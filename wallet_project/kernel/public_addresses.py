@@ -108,9 +108,10 @@ def judge_url(url: str, *, loopback: bool = False) -> Place:
         raise NotPublic("not_https", "The address must begin with https://.")
     if not _NAME.match(host) or len(host) > 253:
         raise NotPublic("malformed", "Name a host such as shop.example, and no IP address.")
-    if (port or 443) not in PORTS:
+    port = 443 if port is None else port
+    if port not in PORTS:
         raise NotPublic("port_refused", f"Only the ports {PORTS[0]} and {PORTS[1]} are asked.")
-    return Place(url, host, port or 443, is_this_machine=False)
+    return Place(url, host, port, is_this_machine=False)
 
 
 def is_public(address: str) -> bool:
