@@ -6,7 +6,6 @@ That each command of theirs runs is shown by tests/journeys/test_containers.py.
 
 import json
 import re
-import shutil
 import stat
 import subprocess
 import sys
@@ -262,34 +261,6 @@ def test_the_build_sees_only_what_the_image_is_made_of() -> None:
     let_in = {line[1:] for line in lines if line.startswith("!")}
     assert all((CHECKOUT / each).exists() for each in let_in)
     assert not [each for each in let_in if each.startswith((".", "tests", "docs", "benchmarks", "build"))]
-
-
-def test_what_the_image_holds_is_enough_to_run(tmp_path: Path) -> None:
-    """The steps of the Dockerfile's stage `code`, and then a command, with nothing else of the checkout in sight."""
-    lines = [line for line in text_of(".dockerignore").splitlines() if line.startswith("!")]
-    for name in (line[1:] for line in lines):
-        if (CHECKOUT / name).is_dir():
-            shutil.copytree(CHECKOUT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(CHECKOUT / name, tmp_path / name)
-    stage = text_of("Dockerfile").split(" AS code", 1)[1].split("\nFROM ", 1)[0]
-    steps = re.sub(r" \\\n", " ", stage.split("\nRUN ", 1)[1])
-    inside = {"/srv/wallet": str(tmp_path), "/opt/wallet/bin": str(BIN), "/tmp/environment": f"{tmp_path}.env"}  # noqa: S108
-    for path, here in inside.items():
-        steps = steps.replace(path, here)
-    built = subprocess.run(
-        ["sh", "-euc", f"{steps}\nPATH='{BIN}':$PATH STATIC_ROOT='{tmp_path}/collected' python manage.py check"],
-        cwd=tmp_path,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stdout + built.stderr
-    assert "no issues" in built.stdout
-    assert (tmp_path / "collected" / "staticfiles.json").exists()
-    assert not (tmp_path / "wallet_project" / "local").exists()
-    assert not (tmp_path / "payments" / "sandbox").exists()
 
 
 def test_queues_and_workers_are_the_runners_too() -> None:

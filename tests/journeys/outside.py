@@ -8,6 +8,7 @@ and what makes its topics by a client of it. What is confined there (read-only, 
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,8 @@ class Outside:
         for name in ("DATABASE_URL", "DATABASE_AUDITOR_URL", "REDIS_URL"):
             self._told_in_demo["wallet"][name] = self._told["wallet"][name]
         self._lay_programs()
+        (self.directory / "image").mkdir()
+        self._build()
 
     def port(self, service: str, inner: int) -> int:
         return self._ports[service, inner]
@@ -117,6 +120,35 @@ class Outside:
         for name, text in {**_PLAYED, "kafka-topics.sh": _MADE_TOPIC}.items():
             (programs / name).write_text(text.format(python=sys.executable, redis=self.port("redis", 6379)))
             (programs / name).chmod(0o755)
+
+    def _build(self) -> None:
+        """What the wallet's image holds: what .dockerignore lets in, after the steps of the stage `code`."""
+        for line in (CHECKOUT / ".dockerignore").read_text().splitlines():
+            if line.startswith("!") and (CHECKOUT / line[1:]).is_dir():
+                shutil.copytree(
+                    CHECKOUT / line[1:], self.image / line[1:], ignore=shutil.ignore_patterns("__pycache__")
+                )
+            elif line.startswith("!"):
+                shutil.copy(CHECKOUT / line[1:], self.image / line[1:])
+        stage = (CHECKOUT / "Dockerfile").read_text().split(" AS code", 1)[1].split("\nFROM ", 1)[0]
+        steps = stage.split("\nRUN ", 1)[1].replace("\\\n", " ")
+        wheels = Path(sys.executable).parent
+        here = {"/srv/wallet": self.image, "/opt/wallet/bin": wheels, "/tmp/environment": self.directory / "example"}  # noqa: S108
+        for inside, path in here.items():
+            steps = steps.replace(inside, str(path))
+        built = subprocess.run(
+            ["sh", "-euc", steps], cwd=self.image, env=clean_environment(), capture_output=True, text=True, check=False
+        )
+        assert built.returncode == 0, built.stdout + built.stderr
+
+    @property
+    def image(self) -> Path:
+        """Where the wallet's image lies; nothing else of the checkout is seen from there."""
+        return self.directory / "image"
+
+    def home(self, service: str) -> Path:
+        """Its working directory: the image's, if that is the wallet's."""
+        return self.image if self._compose["services"][service]["image"].startswith("wallet:") else CHECKOUT
 
     def _inside(self, service: str) -> Path:
         """Where the service's own file system lies."""
@@ -149,7 +181,7 @@ class Outside:
         paths = [self.directory / "bin", Path(sys.executable).parent, Postgres.programs()]
         image = {
             "DJANGO_SETTINGS_MODULE": "wallet_project.settings",
-            "STATIC_ROOT": str(self.directory / "collected"),
+            "STATIC_ROOT": str(self.image / "collected"),
             "WALLET_DOCUMENTS_DIR": str(self.directory / "documents"),
             "PGPORT": str(self.port("postgres", 5432)),
         }
@@ -196,7 +228,12 @@ class Outside:
         )
         with output.open("wb") as out:
             process = subprocess.Popen(
-                command, cwd=CHECKOUT, env=self.environment(service), stdin=subprocess.DEVNULL, stdout=out, stderr=out
+                command,
+                cwd=self.home(service),
+                env=self.environment(service),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
             )
         self.running[service] = Service(service, process, output)
         return self.running[service]

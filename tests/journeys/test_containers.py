@@ -46,9 +46,6 @@ def _start(it: Outside) -> None:
     it.launch("replica", f"--port={it.port('replica', 5432)}", not_as_root=True)
     it.once("topics")
     it.once("migrate")
-    environment = {**it.environment("web-1"), "PYTHONWARNINGS": "ignore"}
-    collect = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity=0"]
-    subprocess.run(collect, cwd=CHECKOUT, env=environment, check=True)
     for name in ("web-1", "web-2", "beat", "relay", "notifications", "webhooks"):
         it.launch(name)
     it.once("seed")
@@ -84,6 +81,13 @@ def test_every_service_is_run_and_healthy_by_its_own_check(outside: Outside) -> 
     assert {name: service.process.poll() for name, service in outside.running.items()} == dict.fromkeys(lasting)
 
 
+def test_the_image_holds_neither_the_local_runner_nor_the_sandbox(outside: Outside) -> None:
+    """And yet all of the above run from it."""
+    assert (outside.image / "collected" / "staticfiles.json").exists()
+    assert not (outside.image / "wallet_project" / "local").exists()
+    assert not (outside.image / "payments" / "sandbox").exists()
+
+
 def test_the_replica_follows_and_answers_whoever_only_reads(outside: Outside) -> None:
     outside.wait_until_healthy("postgres", "replica")
     with psycopg.connect(outside.environment("migrate")["DATABASE_OWNER_URL"], autocommit=True) as primary:
@@ -103,7 +107,7 @@ def test_the_replica_follows_and_answers_whoever_only_reads(outside: Outside) ->
     assert found == [("mangoes", True)]
     proof = [sys.executable, "manage.py", "verify_ledger", "--database=auditor"]
     done = subprocess.run(
-        proof, cwd=CHECKOUT, env=outside.environment("web-1"), capture_output=True, text=True, check=False
+        proof, cwd=outside.image, env=outside.environment("web-1"), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "The ledger holds: 4 entries" in done.stdout
