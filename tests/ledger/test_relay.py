@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import psycopg
@@ -109,10 +109,31 @@ def test_a_wake_up_that_fails_fails_no_posting(database: Database, monkeypatch: 
     payer, payee = asha(balance="100"), ravi()
     monkeypatch.setattr(waking, "CHANNEL", "no such; channel")
     monkeypatch.setattr(waking, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(waking, "_failed_at", float("-inf"))
     (outcome,) = post([group(payer, transfer(payer, payee, "1"))])
     assert (outcome.kind, payee.balance) == ("posted", 1)
     (outcome,) = post([group(payer, transfer(payer, payee, "1"))])
     assert (outcome.kind, payee.balance) == ("posted", 2)
+
+
+def test_a_wake_up_that_is_waited_for_in_vain_holds_up_one_posting_and_not_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[bytes] = []
+
+    class Stuck:
+        def execute(self, statement: bytes) -> None:
+            tried.append(statement)
+            raise psycopg.errors.LockNotAvailable
+
+    monkeypatch.setattr(waking, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(waking, "_failed_at", float("-inf"))
+    for _ in range(5):
+        waking.wake_relay(cast(Any, Stuck()))
+    assert tried == [b"NOTIFY outbox"]
+    monkeypatch.setattr(waking, "QUIET_AFTER_FAILURE_SECONDS", 0.0)
+    waking.wake_relay(cast(Any, Stuck()))
+    assert len(tried) == 2
 
 
 @pytest.mark.usefixtures("nothing_else")
