@@ -126,6 +126,11 @@ def _deliver(claimed: _Claimed, now: datetime) -> bool:
     except NotSent as error:
         _failed(row, error, now)
         return False
+    except Exception as error:
+        # A bug, which must not keep this sender from all the other messages; nobody knows how far it got.
+        log.exception("accounts.message_not_handed_over", message=row.pk, channel=row.channel)
+        _failed(row, NotSent(type(error).__name__, is_unknown=True), now)
+        return False
     OutgoingMessage.objects.filter(pk=row.pk).update(sent_at=now, provider_id=provider_id, last_error="")
     log.info("accounts.message_sent", message=row.pk, purpose=row.purpose, channel=row.channel, found_again=bool(found))
     return True
@@ -145,13 +150,17 @@ def _failed(row: OutgoingMessage, error: NotSent, now: datetime) -> None:
     if error.is_final or is_over(message=row, now=now):
         _give_up(row, reason, now)
     else:
-        OutgoingMessage.objects.filter(pk=row.pk).update(last_error=reason)
+        OutgoingMessage.objects.filter(pk=row.pk, sent_at=None).update(last_error=reason)
 
 
 def _give_up(row: OutgoingMessage, reason: str, now: datetime) -> None:
-    """Nobody tries any more, but support may have it tried again (`accounts.resending`)."""
+    """
+    Nobody tries any more, but support may have it tried again (`accounts.resending`). Of two senders, where one took so
+    long that the next began, the later word may be that of the one that failed.
+    """
     row.given_up_at, row.last_error = now, reason
-    OutgoingMessage.objects.filter(pk=row.pk).update(given_up_at=now, last_error=reason)
+    if not OutgoingMessage.objects.filter(pk=row.pk, sent_at=None).update(given_up_at=now, last_error=reason):
+        return
     log.warning("accounts.message_given_up", message=row.pk, channel=row.channel, reason=reason)
 
 

@@ -16,13 +16,16 @@ from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from accounts import senders
 from accounts.delivery_times import FIRST_WAIT, GIVEN_UP_AFTER, MOST_ATTEMPTS, MOST_ATTEMPTS_OF_A_NOTICE
+from accounts.envelopes import Envelope, NotSent
+from accounts.letters import Message
 from accounts.messages import code_message, taken_message
 from accounts.models import AddressTries, InboxMessage, OutgoingMessage, Session, User, VerificationCode
 from accounts.notices import notify
 from accounts.purging import purge
 from accounts.sending import GONE, UNKNOWN, due, send_message
-from accounts.tasks import MOST_HERE, sweep_messages, wake_sender
+from accounts.tasks import MOST_HERE, send_messages, sweep_messages, wake_sender
 from tests.accounts.people import (
     call,
     code_sent_to,
@@ -247,6 +250,38 @@ def test_one_that_cannot_be_composed_keeps_no_other_from_being_sent() -> None:
         sound: "",
     }
     assert OutgoingMessage.objects.get(pk=sound).sent_at is not None
+
+
+def test_a_sender_with_a_bug_keeps_no_other_message_from_being_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    asha, now, send = person(), timezone.now(), senders.send
+    broken, sound = (notify(user=asha, kind=kind, now=now)[0] for kind in ("blocked", "unblocked"))
+
+    def stumbling(*, envelope: Envelope, message: Message) -> str:
+        if envelope.number == broken:
+            raise UnicodeError("a label is too long")
+        return send(envelope=envelope, message=message)
+
+    monkeypatch.setattr(senders, "send", stumbling)
+    send_messages(message_ids=[broken, sound])
+    rows = OutgoingMessage.objects.in_bulk([broken, sound])
+    assert (rows[broken].sent_at, rows[broken].last_error) == (None, f"{UNKNOWN}UnicodeError")
+    assert rows[sound].sent_at is not None
+
+
+def test_what_one_sender_has_sent_no_slower_one_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It took so long that the next began, and then its connection broke for good."""
+    asha, now, send = person(), timezone.now(), senders.send
+    (pk,) = notify(user=asha, kind="blocked", now=now)
+
+    def slow(*, envelope: Envelope, message: Message) -> str:
+        monkeypatch.setattr(senders, "send", send)
+        assert send_message(verification_id=pk, now=now + timedelta(minutes=5))
+        raise NotSent("recipient refused", is_final=True)
+
+    monkeypatch.setattr(senders, "send", slow)
+    assert not send_message(verification_id=pk, now=now)
+    row = OutgoingMessage.objects.get(pk=pk)
+    assert (row.sent_at, row.given_up_at, row.last_error) == (now + timedelta(minutes=5), None, "")
 
 
 def test_what_tells_of_nothing_any_more_is_not_sent() -> None:
