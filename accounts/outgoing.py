@@ -94,13 +94,14 @@ def row_of(
 
 
 def fold(*, places: dict[_Place, list[str]], now: datetime) -> None:
-    """One message for each of these people and channels says that there is more, unless one waits to say so already."""
+    """One message to each of these addresses says that there is more, unless one waits to say so already."""
     if not places:
         return
     waiting = OutgoingMessage.objects.filter(
         user__in={user for user, _ in places}, details__kind=MORE, sent_at=None, given_up_at=None
     )
-    waits = {(user, By(by)) for user, by in waiting.values_list("user", "channel")}
+    # By its address too: whose address was changed is told at the one of before as well.
+    waits = set(waiting.values_list("user", "channel", "address"))
     OutgoingMessage.objects.bulk_create(
         OutgoingMessage(
             user_id=user,
@@ -112,8 +113,8 @@ def fold(*, places: dict[_Place, list[str]], now: datetime) -> None:
             next_at=now + FOLDED_FOR,
         )
         for (user, by), addresses in places.items()
-        if (user, by) not in waits
         for address in addresses
+        if (user, by, address) not in waits
     )
 
 

@@ -8,8 +8,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import outgoing
+from accounts.addresses import email_address
 from accounts.models import Notification, NotificationPreference, OutgoingMessage, User
-from accounts.notices import notify
+from accounts.notices import notify, notify_addresses
 from accounts.outgoing import FOLDED_FOR, MOST_IN_A_WINDOW, WINDOW, Delivery
 from accounts.sending import send_message
 from accounts.tasks import sweep_messages
@@ -111,6 +112,19 @@ def test_of_notices_past_their_limit_one_message_and_the_app_tell() -> None:
     (more,) = rows.filter(notification=None)
     assert more.next_at == now + FOLDED_FOR
     assert more.requested_at + timedelta(minutes=15) == more.next_at
+
+
+def test_past_the_limit_the_address_of_before_hears_that_there_is_more_too() -> None:
+    """Whoever changes somebody's address again and again drowns no word to its owner."""
+    asha, now = person(), timezone.now()
+    mine, theirs = (email_address(new_email()) for _ in range(2))
+    for address in (mine, theirs):
+        for _ in range(NOTICES_OF_A_KIND.most // 2 + 1):
+            notify_addresses(user=asha, addresses=[address], kind="address_changed", now=now)
+    assert not OutgoingMessage.objects.filter(user=asha, address=mine.value, notification=None).exists()
+    notify_addresses(user=asha, addresses=[mine, theirs], kind="address_changed", now=now)
+    more = OutgoingMessage.objects.filter(user=asha, notification=None).values_list("address", flat=True)
+    assert sorted(more) == sorted([mine.value, theirs.value])
 
 
 def test_it_is_written_by_the_connection_of_what_it_tells_of() -> None:
