@@ -274,7 +274,10 @@ def _transfer_of(asker: User, transaction: str) -> Transaction:
 def _judge(asker: User, transfer: Transaction, now: datetime) -> User:
     """Whom to ask."""
     asked = _judge_transfer(asker, transfer, now)
-    if asked.status != User.Status.ACTIVE or keeps_away(blocker=asked.pk, blocked=asker.pk):
+    # What went to a shop is asked of the shop: whom its owner keeps away from themselves would tell who that is.
+    is_shop = transfer.to_wallet is not None and transfer.to_wallet.kind == Wallet.Kind.MERCHANT
+    is_unwelcome = not is_shop and keeps_away(blocker=asked.pk, blocked=asker.pk)
+    if asked.status != User.Status.ACTIVE or is_unwelcome:
         raise Refusal("recipient_unavailable", "They cannot be asked here. Our support can.")
     return asked
 

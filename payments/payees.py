@@ -15,7 +15,8 @@ from wallets.queries import Holding, How, choose_own, holdings
 
 _HANDLE: Final = re.compile(r"[a-z0-9](?:-?[a-z0-9])*\Z")
 _LONGEST_HANDLE: Final = 40
-# What whoever is kept away reads in place of a name that they may not look up.
+# What stands in the history of whoever tried to pay a person who keeps them away, or is blocked, in place of a name
+# that a look-up would not tell them either.
 _SOMEBODY: Final = "somebody"
 
 
@@ -95,21 +96,15 @@ def find_parties(*, payer: User, wanted: str | None, address: Address) -> Partie
     assert paying.wallet is not None  # noqa: S101  (choose_own finds wallets only)
     if payee.is_kept_away and _is_a_person(payee):
         raise Refusal("unblock_first", "You have blocked this person. Unblock them first, if you mean to pay them.")
-    if payee.keeps_away and _is_a_person(payee):
-        # As of anybody who cannot be paid; and an attempt that is kept for ever is no way to look a name up.
-        return Parties(
-            payer=paying.wallet,
-            currency=str(paying.currency),
-            payee=None,
-            refuse="recipient_unavailable",
-            payee_name=_SOMEBODY,
-        )
+    refuse = "" if _can_receive(payee) else "recipient_unavailable"
+    # Alike, whichever it is: an attempt that is kept for ever tells neither who it was nor who keeps its payer away.
+    is_nameless = _is_a_person(payee) and (payee.keeps_away or payee.owner_status == User.Status.BLOCKED)
     return Parties(
         payer=paying.wallet,
         currency=str(paying.currency),
-        payee=payee.wallet,
-        refuse="" if _can_receive(payee) else "recipient_unavailable",
-        payee_name=_name_of(payee),
+        payee=None if is_nameless else payee.wallet,
+        refuse=refuse,
+        payee_name=_SOMEBODY if is_nameless else _name_of(payee),
     )
 
 
@@ -122,9 +117,6 @@ def find_payee_name(*, asker: User, to: str) -> str:
     address = read_payee(to)
     _, others = holdings(user=asker, how=address.how, value=address.value)
     payee = _choose(others, address, currency="")
-    if payee.keeps_away and _is_a_person(payee):
-        # Read in the same query as everybody else, and answered like an address that is nobody's.
-        raise Refusal("payee_not_found")
     if not _can_receive(payee):
         raise Refusal("recipient_unavailable")
     return _name_of(payee)
@@ -159,9 +151,10 @@ def _is_a_person(payee: Holding) -> bool:
 
 
 def _can_receive(payee: Holding) -> bool:
-    """A known payee with an open wallet, who is not blocked."""
+    """A known payee with an open wallet, who is not blocked, and does not keep the payer away."""
     is_open = payee.wallet is not None and payee.status != Wallet.Status.CLOSED
-    return is_open and payee.owner_status != User.Status.BLOCKED
+    is_unwelcome = payee.keeps_away and _is_a_person(payee)
+    return is_open and payee.owner_status != User.Status.BLOCKED and not is_unwelcome
 
 
 def _name_of(payee: Holding) -> str:

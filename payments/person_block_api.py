@@ -81,7 +81,14 @@ class BlockedPeopleView(APIView):
         responses={
             201: BlockAnswer,
             200: BlockAnswer,
-            **problems(*BODY_PROBLEMS, *TOKEN_PROBLEMS, "payee_not_found", "not_found", "limit_exceeded"),
+            **problems(
+                *BODY_PROBLEMS,
+                *TOKEN_PROBLEMS,
+                "payee_not_found",
+                "recipient_unavailable",
+                "not_found",
+                "limit_exceeded",
+            ),
         },
         tags=["Identity"],
     )

@@ -1,9 +1,9 @@
 """
 Keeping a person away: no transfers, no requests and no look-ups of one's name from them.
 
-They are not told. What they try is answered as of anybody who cannot be paid (`recipient_unavailable`), and a look-up
-as of an address that is nobody's. It is about people: what is paid to a shop, or by one, is none of this. A transfer is
-judged at the door (`payees`) and again under the posting (`is_unwelcome`).
+They are not told. Whatever they try is answered as of somebody whom support has blocked (`recipient_unavailable`), a
+look-up too: two answers that do not fit together would tell. It is about people: what is paid to a shop, or by one, is
+none of this. A transfer is judged at the door (`payees`) and again under the posting (`is_unwelcome`).
 """
 
 from dataclasses import dataclass
@@ -53,16 +53,18 @@ def block_payee(*, user: User, to: str, now: datetime) -> Kept:
     Keep away whoever this address belongs to. Twice is as good as once.
 
     :param to: an e-mail address, a phone number or a person's wallet id, as typed.
-    :raises Refusal: `invalid` (also oneself, and shops), `payee_not_found` (also of people who keep this one away: this
-        looks a name up, too), `limit_exceeded`, `blocked`.
+    :raises Refusal: `invalid` (also oneself, and shops), `payee_not_found`, `recipient_unavailable` (a look-up would
+        not tell their name, and neither does this; `block_counterparty` names nobody anew), `limit_exceeded`, `blocked`.
     """
     address = read_payee(to)
     _, others = holdings(user=user, how=address.how, value=address.value)
     named = [each for each in others if each.uuid == address.value] if address.how == "wallet" else others
     if named and address.how == "wallet" and named[0].kind == Wallet.Kind.MERCHANT:
         raise Refusal.of_field("to", "This is a shop. Only people can be blocked.")
-    if not named or named[0].keeps_away:
+    if not named:
         raise Refusal("payee_not_found")
+    if named[0].keeps_away or named[0].owner_status == User.Status.BLOCKED:
+        raise Refusal("recipient_unavailable", "They cannot be blocked here. From a receipt with them they can.")
     return _block(user, named[0].owner, "to", now)
 
 

@@ -46,13 +46,11 @@ MUTANTS: Final = (
         (
             Edit(
                 "payments/payees.py",
-                """        raise Refusal("payee_not_found")
-    if not _can_receive(payee):""",
-                """        pass
-    if not _can_receive(payee):""",
+                "is_unwelcome = payee.keeps_away and _is_a_person(payee)",
+                "is_unwelcome = False",
             ),
         ),
-        (f"{BLOCKS}::test_nor_look_the_name_up_which_is_answered_like_an_address_of_nobodys",),
+        (f"{BLOCKS}::test_nor_look_the_name_up",),
     ),
     Mutant(
         "that an answered request for money back gives none",
