@@ -77,6 +77,11 @@ def case_of(*, notification: Notification) -> Case | None:
     return Case.objects.filter(kind=Case.Kind.NOT_ME, subject=notification.public_id).order_by("-pk").first()
 
 
+def is_stopped(*, user: User) -> bool:
+    """Whether nothing leaves their wallets: support may have let one go before it closed the case."""
+    return not Wallet.objects.filter(owner=user, status=Wallet.Status.ACTIVE).exists()
+
+
 def stop(*, notification: Notification, keep: UUID | None, now: datetime) -> Stopped:
     """
     Stop everything of the person who was told of this. Twice is as good as once; of a blocked or closed account there

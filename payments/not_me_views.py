@@ -15,7 +15,7 @@ from accounts.page_sessions import close_page_session, session_of
 from accounts.signed_in import SignedInRequest, signed_in
 from accounts.tasks import wake_sender
 from payments.models import Case
-from payments.not_me import case_of, notification_of_link, own_notification, stop
+from payments.not_me import case_of, is_stopped, notification_of_link, own_notification, stop
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.page_limits import counted_as
 from wallet_project.kernel.redirects import see_other
@@ -54,12 +54,13 @@ def signed_in_page(request: SignedInRequest, id: str) -> HttpResponse:
 def _page(request: HttpRequest, notification: Notification, user: User, *, action: str, stays: bool) -> HttpResponse:
     """:param stays: whether this browser stays signed in."""
     case = case_of(notification=notification)
+    said = case is not None and case.state == Case.State.OPEN and is_stopped(user=user)
     shown: dict[str, Any] = {
         "notification": notification,
         "action": action,
         "stays": stays,
-        "said": case is not None and case.state == Case.State.OPEN,
-        "said_before": case is not None and case.state == Case.State.RESOLVED,
+        "said": said,
+        "said_before": case is not None and not said,
         "is_closed": user.status == User.Status.CLOSED,
         "is_blocked": user.status == User.Status.BLOCKED,
         "here": "notifications",

@@ -54,7 +54,7 @@ def block_payee(*, user: User, to: str, now: datetime) -> Kept:
 
     :param to: an e-mail address, a phone number or a person's wallet id, as typed.
     :raises Refusal: `invalid` (also oneself, and shops), `payee_not_found`, `recipient_unavailable` (a look-up would
-        not tell their name, and neither does this; `block_counterparty` names nobody anew), `limit_exceeded`, `blocked`.
+        not tell their name, nor does this; `block_counterparty` names nobody anew), `limit_exceeded`, `blocked`.
     """
     address = read_payee(to)
     _, others = holdings(user=user, how=address.how, value=address.value)

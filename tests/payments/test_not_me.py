@@ -25,6 +25,7 @@ from tests.payments.cast import Holder, access_of, holder, new_key
 from tests.payments.staff import page_of, shown, staff
 from wallet_project.kernel.ids import new_uuid, public_id
 from wallet_project.kernel.rate_limits import ROUTE_CLASSES
+from wallets.freezing import unfreeze
 from wallets.models import Wallet, WalletStatusChange
 from wallets.opening import open_merchant
 
@@ -192,6 +193,19 @@ def test_support_sees_what_it_is_about_and_lets_the_wallet_go() -> None:
     assert (freed.status_code, status_of(asha)) == (302, "ACTIVE")
     event = SecurityEvent.objects.get(kind="person.not_me", subject=asha.user)
     assert (event.object, event.actor_id, event.details["case"]) == (notification.public_id, None, case.public_id)
+
+
+def test_once_support_has_let_the_wallet_go_no_page_says_that_it_is_stopped() -> None:
+    """Though the case may still be open: whoever relies on that page must not be told what is no longer so."""
+    asha = holder(rupees=100)
+    notification = told(asha)
+    assert "Your wallet is stopped" in press(notification).text
+    unfreeze(wallet=asha.wallet, by=superuser(), reason="She is who she is", now=timezone.now())
+    page = Browser().open(path_of(notification))
+    assert "Your wallet is stopped" not in page.text
+    assert "You said so before" in page.text
+    assert "Your wallet is stopped" in press(notification).text
+    assert status_of(asha) == "FROZEN"
 
 
 def test_saying_it_again_is_harmless_and_tells_nothing_new() -> None:
