@@ -17,7 +17,7 @@ QUIET_SECONDS: Final = 0.1
 # pays for it, and the relay looks by itself meanwhile.
 QUIET_AFTER_FAILURE_SECONDS: Final = 30.0
 
-_told_at = _failed_at = float("-inf")
+_told_at, _failed_at = -QUIET_SECONDS, -QUIET_AFTER_FAILURE_SECONDS
 
 
 def wake_relay(cursor: Cursor) -> None:

@@ -109,7 +109,7 @@ def test_a_wake_up_that_fails_fails_no_posting(database: Database, monkeypatch: 
     payer, payee = asha(balance="100"), ravi()
     monkeypatch.setattr(waking, "CHANNEL", "no such; channel")
     monkeypatch.setattr(waking, "QUIET_SECONDS", 0.0)
-    monkeypatch.setattr(waking, "_failed_at", float("-inf"))
+    monkeypatch.setattr(waking, "_failed_at", -waking.QUIET_AFTER_FAILURE_SECONDS)
     (outcome,) = post([group(payer, transfer(payer, payee, "1"))])
     assert (outcome.kind, payee.balance) == ("posted", 1)
     (outcome,) = post([group(payer, transfer(payer, payee, "1"))])
@@ -127,7 +127,7 @@ def test_a_wake_up_that_is_waited_for_in_vain_holds_up_one_posting_and_not_the_n
             raise psycopg.errors.LockNotAvailable
 
     monkeypatch.setattr(waking, "QUIET_SECONDS", 0.0)
-    monkeypatch.setattr(waking, "_failed_at", float("-inf"))
+    monkeypatch.setattr(waking, "_failed_at", -waking.QUIET_AFTER_FAILURE_SECONDS)
     for _ in range(5):
         waking.wake_relay(cast(Any, Stuck()))
     assert tried == [b"NOTIFY outbox"]
