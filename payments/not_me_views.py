@@ -17,16 +17,17 @@ from accounts.tasks import wake_sender
 from payments.models import Case
 from payments.not_me import case_of, is_stopped, notification_of_link, own_notification, stop
 from wallet_project.kernel.errors import Refusal
-from wallet_project.kernel.page_limits import counted_as
 from wallet_project.kernel.redirects import see_other
 
 
-@counted_as("codes")
 @sensitive_variables("token")
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def by_link(request: HttpRequest, token: str) -> HttpResponse:
-    """Where the link in a message leads: for whoever has it, signed in or not."""
+    """
+    Where the link in a message leads: for whoever has it, signed in or not. Counted as any page, and not as what guards
+    a code: nobody guesses it, and whoever stops a thief waits neither for Redis nor for others of their network.
+    """
     try:
         notification = notification_of_link(token=token, now=timezone.now())
     except Refusal as refusal:

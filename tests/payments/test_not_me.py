@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 from django.conf import settings
 from django.db import transaction
-from django.urls import resolve
 from django.utils import timezone
 
 from accounts import not_me_links
@@ -23,8 +22,8 @@ from tests.accounts.people import PASSWORD, call, deliver, messages_to, superuse
 from tests.journeys.browsing import Browser
 from tests.payments.cast import Holder, access_of, holder, new_key
 from tests.payments.staff import page_of, shown, staff
+from wallet_project.kernel import rate_limits
 from wallet_project.kernel.ids import new_uuid, public_id
-from wallet_project.kernel.rate_limits import ROUTE_CLASSES
 from wallets.freezing import unfreeze
 from wallets.models import Wallet, WalletStatusChange
 from wallets.opening import open_merchant
@@ -128,9 +127,24 @@ def test_looking_at_the_link_does_nothing_however_often_a_mail_server_does() -> 
     assert status_of(asha) == "ACTIVE"
 
 
-def test_pressing_is_counted_as_what_guards_a_code_is() -> None:
-    assert resolve(path_of(Notification(uuid=new_uuid()))).func.throttle_scope == "codes"
-    assert ROUTE_CLASSES["codes"].guards
+def test_it_stops_though_the_network_has_used_up_its_codes_and_redis_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody guesses such a link, and whoever shares a network with others must not be kept from stopping a thief."""
+    asha = holder(rupees=100)
+    monkeypatch.setattr(settings, "RATE_LIMITS", {**settings.RATE_LIMITS, "codes": (1, 60)})
+    for _ in range(2):
+        call("POST", "/auth/verify/resend", {"email": asha.email})
+    page = press(told(asha))
+    assert "Your wallet is stopped" in page.text
+    ravi = holder("Ravi Kumar")
+    notification = told(ravi)
+    monkeypatch.setattr(settings, "REDIS_URL", "redis://127.0.0.1:1/0")
+    rate_limits.guards.cache_clear()
+    try:
+        press(notification)
+    finally:
+        rate_limits.guards.cache_clear()
+        rate_limits._retry_at = 0.0
+    assert status_of(ravi) == "FROZEN"
 
 
 def test_signed_in_everything_else_ends_and_this_device_stays() -> None:
