@@ -58,6 +58,16 @@ def still_waiting(run: Run) -> dict[str, int]:
     return {str(what): _int(count) for what, count in run.query(_WAITS) if count}
 
 
+def on_its_way(run: Run) -> bool:
+    """Whether the broker has something that a group has not recorded."""
+    query = (
+        "SELECT EXISTS (SELECT FROM kernel_outboxevent o JOIN kernel_consumergroup g ON g.registered_at <= o.created_at"
+        " WHERE o.published_at IS NOT NULL AND o.settled_at IS NULL"
+        " AND NOT EXISTS (SELECT FROM kernel_consumedevent c WHERE c.group_id = g.id AND c.event_id = o.event_id))"
+    )
+    return run.query(query) == [(True,)]
+
+
 def registered_groups(run: Run) -> set[str]:
     return {str(name) for (name,) in run.query("SELECT name FROM kernel_consumergroup")}
 

@@ -72,11 +72,14 @@ class Programs:
     @contextmanager
     def without_broker(self) -> Iterator[None]:
         """Its supervisor holds it down for as long as the block lasts."""
-        self._supervisor.stopProcess(f"{SERVERS}:kafka")
+        # Asked to end, a broker waits for its clients; and whoever waits for the supervisor keeps it turning meanwhile.
+        broker = self.wait_for("kafka")
+        self._supervisor.stopProcess(f"{SERVERS}:kafka", False)
+        os.kill(broker.pid, signal.SIGKILL)
         try:
             yield
         finally:
-            self._supervisor.startProcess(f"{SERVERS}:kafka")
+            self._supervisor.startProcess(f"{SERVERS}:kafka", False)
 
     @property
     def _supervisor(self) -> Any:
