@@ -1,8 +1,10 @@
 """What cannot be taken in ends as a dead letter with its cause, holds nobody else up, and can be tried again."""
 
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from io import StringIO
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -12,8 +14,10 @@ from django.utils import timezone
 
 from payments.management.commands import replay_dead_letters
 from tests.payments.consuming import Stream, cured, event, headers_of, new_subject, take_effect, until
+from wallet_project.kernel.events import consuming as loop
 from wallet_project.kernel.events.dead_letters import Place, bury, cause_of, replay
 from wallet_project.kernel.events.envelope import Event
+from wallet_project.kernel.events.received import Received
 from wallet_project.kernel.events.recording import register
 from wallet_project.kernel.ids import new_uuid
 from wallet_project.kernel.models import ConsumedEvent, DeadLetter
@@ -107,6 +111,36 @@ def test_a_poisoned_message_is_laid_aside_with_its_cause_and_the_others_go_on(st
         stream.publish(poison, last, partition=0)
         stream.wait_for(last)
     assert len(stream.dead()) == 7
+
+
+def test_what_fails_slowly_is_left_off_before_the_broker_takes_its_member_for_dead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A member that does not poll for five minutes loses its partitions, and what was tried is forgotten with them."""
+    clock = [0.0]
+    tried: list[int] = []
+
+    def slow(batch: Sequence[Received]) -> None:
+        clock[0] += 30
+        tried.append(len(batch))
+        raise ValueError("a query that takes too long")
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    patience = loop.Patience(tries=1000)
+    member = loop.Member(group="slow", handler=take_effect, servers="127.0.0.1:9", patience=patience)
+    monkeypatch.setattr(member, "_take_in", slow)
+    for partition in range(12):
+        one = event(new_subject())
+        received = Received(partition=partition, offset=0, value=b"", event_id=one.id, event=one)
+        member._queues[partition] = loop._Queue(waiting=deque([received]))
+    turns = []
+    for _ in range(40):
+        began = clock[0]
+        member._work(threading.Event())
+        turns.append(clock[0] - began)
+    assert max(turns) <= 120
+    # And each of them gets its turn.
+    assert all(queue.tries > 1 for queue in member._queues.values())
 
 
 def test_dead_letters_are_tried_again_in_order_and_what_still_fails_says_why(stream: Stream) -> None:

@@ -42,6 +42,9 @@ _COMMITTED_SECONDS: Final = 1.0
 # and is asked no more: so it joins once more, ever more rarely, for a group of many has members that only stand by.
 EMPTY_SECONDS: Final = 10.0
 _MOST_DOUBLINGS: Final = 5
+# What fails slowly, one after the other, is left off after so long: a member that does not poll for five minutes
+# (`max.poll.interval.ms`) counts as dead, its partitions go to the next, and nothing would ever be tried often enough.
+MOST_SECONDS_A_TURN: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,10 +235,12 @@ class Member:
         if time.monotonic() < self._away_until:
             return
         ready = [one for queue in self._queues.values() if not queue.tries for one in queue.waiting][:MOST_AT_ONCE]
+        until = time.monotonic() + MOST_SECONDS_A_TURN
         if ready and not self._take_in_together(ready):
-            self._take_in_singly(ready, stop)
-        for partition, queue in self._queues.items():
-            if queue.tries and queue.again_at <= time.monotonic() and not stop.is_set():
+            self._take_in_singly(ready, stop, until)
+        for partition, queue in sorted(self._queues.items(), key=lambda each: each[1].again_at):
+            now = time.monotonic()
+            if queue.tries and queue.again_at <= now < until and not stop.is_set():
                 self._take_in_alone(partition, queue)
 
     def _take_in_together(self, batch: Sequence[Received]) -> bool:
@@ -250,10 +255,10 @@ class Member:
             return False
         return True
 
-    def _take_in_singly(self, batch: Sequence[Received], stop: threading.Event) -> None:
+    def _take_in_singly(self, batch: Sequence[Received], stop: threading.Event, until: float) -> None:
         for one in batch:
             queue = self._queues[one.partition]
-            if self._away_until > time.monotonic() or stop.is_set():
+            if stop.is_set() or not self._away_until <= time.monotonic() < until:
                 return
             if not queue.tries:
                 self._take_in_alone(one.partition, queue)
