@@ -47,6 +47,8 @@ LIFETIME: Final = timedelta(days=14)
 # Of one payment, however it was answered; and of one person by one other in a day: more would be a nuisance.
 MOST_OF_ONE: Final = 3
 MOST_A_DAY: Final = 3
+# Of everybody by one person: each is a message to somebody whom they need not know.
+MOST_A_DAY_OF_ALL: Final = 10
 LONGEST_REASON: Final = 300
 MOST_AT_ONCE: Final = 200
 MOST_TRIES: Final = 5
@@ -309,10 +311,10 @@ def _make(asker: User, asked: User, transfer: Transaction, note: str, now: datet
         _judge_transfer(asker, transfer, now)
         if of_this.count() >= MOST_OF_ONE:
             raise Refusal("not_refundable", "You have asked often enough. Our support can help.")
-        lately = MoneyBack.objects.filter(asker=asker, asked=asked, asked_at__gt=now - _A_DAY)
-        if lately.count() >= MOST_A_DAY:
+        lately = MoneyBack.objects.filter(asker=asker, asked_at__gt=now - _A_DAY)
+        if lately.filter(asked=asked).count() >= MOST_A_DAY or lately.count() >= MOST_A_DAY_OF_ALL:
             seconds = int(_A_DAY.total_seconds())
-            raise Refusal("too_many_requests", "You have asked them often today.", retry_after_seconds=seconds)
+            raise Refusal("too_many_requests", "You have asked often today.", retry_after_seconds=seconds)
         row = MoneyBack.objects.create(
             transfer=transfer, asker=asker, asked=asked, note=note, asked_at=now, expires_at=now + LIFETIME
         )

@@ -105,6 +105,18 @@ def test_one_is_open_at_a_time_and_there_is_an_end_to_asking(asha: Holder, ravi:
     asked(asha, sent(asha, holder("Dev Singh"), "5"))
 
 
+def test_nobody_asks_any_number_of_people_a_day(asha: Holder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a message of theirs to a stranger, by SMS too: for a paisa, which they may get back."""
+    monkeypatch.setattr(money_back, "MOST_A_DAY_OF_ALL", 2)
+    paid = [sent(asha, holder("Dev Singh"), "0.01") for _ in range(3)]
+    requests = [asked(asha, each) for each in paid[:2]]
+    assert answer(asha, requests[0], "withdraw").status_code == 200
+    late = asha.post(f"/transactions/{paid[2]}/money-back", {})
+    assert (code(late), "Retry-After" in late.headers) == ((429, "too_many_requests"), True)
+    known = asha.post(f"/transactions/{paid[1]}/money-back", {})
+    assert (known.status_code, known.json()["id"]) == (200, requests[1])
+
+
 def test_what_was_given_back_is_not_asked_for_again(asha: Holder, ravi: Holder) -> None:
     paid = sent(asha, ravi)
     assert answer(ravi, asked(asha, paid), "give").status_code == 201
