@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.mutants import account_guards, consumer_guards, guards, people_guards, webhook_guards
+from tests.mutants import account_guards, consumer_guards, guards, people_guards, relay_guards, webhook_guards
 from tests.mutants.guards import Edit, Mutant
 from wallet_project.local.servers import Postgres, Valkey, running
 from wallet_project.local.state import State
@@ -30,6 +30,7 @@ MUTANTS: Final = (
     *account_guards.MUTANTS,
     *people_guards.MUTANTS,
     *consumer_guards.MUTANTS,
+    *relay_guards.MUTANTS,
     *webhook_guards.MUTANTS,
 )
 AT_ONCE: Final = 2
