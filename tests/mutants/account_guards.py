@@ -17,6 +17,16 @@ BODIES: Final = "tests/journeys/test_access_bodies.py"
 
 MUTANTS: Final = (
     Mutant(
+        "a browser that somebody else uses keeps nothing of who used it before",
+        (Edit("accounts/push.py", "    before.delete()\n", ""),),
+        ("tests/accounts/test_push.py::test_a_browser_that_somebody_else_uses_tells_them_and_not_the_one_before",),
+    ),
+    Mutant(
+        "a new password ends what browsers of long ago hear",
+        (Edit("accounts/password_change.py", "    PushSubscription.objects.filter(user=user).delete()\n", ""),),
+        ("tests/accounts/test_push.py::test_no_browser_of_long_ago_outlives_what_ends_every_sign_in",),
+    ),
+    Mutant(
         "that an authenticator's code works once",
         (
             Edit(

@@ -24,6 +24,19 @@ MUTANTS: Final = (
         (f"{_TESTS}::test_what_every_group_recorded_so_long_ago_that_the_marks_are_gone_is_passed_over",),
     ),
     Mutant(
+        "what happened before a group first ran is passed over",
+        (Edit(_RECORDING, " | _of_before(group_id, events, now=now)", ""),),
+        (f"{_TESTS}::test_what_happened_before_the_group_registered_is_none_of_its_business",),
+    ),
+    Mutant(
+        "consumers believe the ledger and not the broker",
+        (Edit("payments/consumers.py", "handler(as_told(events))", "handler(events)"),),
+        (
+            "tests/payments/test_believing.py::test_nobody_is_told_that_somebody_paid_who_did_not",
+            "tests/payments/test_believing.py::test_what_was_changed_on_the_way_is_told_as_it_was",
+        ),
+    ),
+    Mutant(
         "an old event that is still owed is not passed over",
         (Edit(_RECORDING, "return old - {event_id for (event_id,) in cursor.fetchall()}", "return old"),),
         (f"{_TESTS}::test_what_every_group_recorded_so_long_ago_that_the_marks_are_gone_is_passed_over",),

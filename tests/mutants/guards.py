@@ -400,7 +400,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the guard of the limits",
-        (Edit("payments/authorising.py", "guards=(self.guard,)", "guards=()"),),
+        (Edit("payments/authorising.py", "guards=(*self.group.guards, self.guard)", "guards=self.group.guards"),),
         (f"{LIMITS}::test_a_payment_past_the_limit_of_one_is_refused_and_kept",),
     ),
     Mutant(
