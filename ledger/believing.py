@@ -6,12 +6,10 @@ in the outbox again, by its id, and rendered from the ledger once more: what is 
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import psycopg
-from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -19,6 +17,7 @@ from ledger.events import TYPE_OF, render
 from ledger.models import Transaction
 from wallet_project.kernel.events.envelope import Event
 from wallet_project.kernel.events.outbox import Row
+from wallet_project.kernel.events.recording import NotGenuine, settled_long_ago
 from wallet_project.kernel.ids import parse_public_id
 from wallets.models import Wallet
 
@@ -35,7 +34,7 @@ ORDER BY n.place
 """
 
 
-class NeverTold(LookupError):
+class NeverTold(NotGenuine, LookupError):
     """The ledger told nothing of the kind: a lie, or a broker that serves another ledger."""
 
 
@@ -51,7 +50,7 @@ class _Found(NamedTuple):
 def as_told(events: Sequence[Event]) -> list[Event]:
     """
     These events as the ledger tells them, in their order, with two queries whatever their number. Types that are none
-    of the ledger's stay as they are: nobody knows them yet.
+    of the ledger's stay as they are.
 
     :raises NeverTold: one of them is not what the ledger told.
     """
@@ -89,9 +88,10 @@ def _row(event: Event, found: _Found) -> Row:
 def _pruned(event: Event, found: _Found, status: str) -> Row:
     """
     Its row went long ago, so it was recorded, and only a dead letter that is replayed so late comes here: younger ones
-    have their row, and of older ones `recording` lets none pass. The ledger itself still knows whether it is true.
+    have their row, and of older ones `recording` lets none pass but those still owed, whose row is there and not this
+    one's. The ledger itself still knows whether it is true.
     """
-    is_old = timezone.now() - event.time > timedelta(days=settings.OUTBOX_KEEP_DAYS) - timedelta(hours=1)
+    is_old = event.id in settled_long_ago([event], now=timezone.now())
     if not is_old or status not in (found.status, Transaction.Status.PENDING):
         raise NeverTold(f"Event {event.id} is not what the ledger told.")
     sequence = event.data.get("sequence")

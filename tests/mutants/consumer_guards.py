@@ -37,6 +37,29 @@ MUTANTS: Final = (
         ),
     ),
     Mutant(
+        "a forged message settles nothing of the event whose id it bears",
+        (
+            Edit(
+                "wallet_project/kernel/events/consuming.py",
+                "one.place_id if isinstance(error, NotGenuine) else one.event_id",
+                "one.event_id",
+            ),
+        ),
+        (
+            "tests/payments/test_believing.py"
+            "::test_a_forged_message_with_the_id_of_an_event_does_not_keep_the_event_away",
+        ),
+    ),
+    Mutant(
+        "a message of a type that nobody knows settles nothing of the event whose id it bears",
+        (Edit(_RECORDING, "if event.type in TYPES:", "if event.type:"),),
+        (
+            "tests/payments/test_believing.py"
+            "::test_a_forged_message_with_the_id_of_an_event_does_not_keep_the_event_away",
+            "tests/payments/test_believing.py::test_every_type_of_the_ledgers_is_known_to_who_records",
+        ),
+    ),
+    Mutant(
         "an old event that is still owed is not passed over",
         (Edit(_RECORDING, "return old - {event_id for (event_id,) in cursor.fetchall()}", "return old"),),
         (f"{_TESTS}::test_what_every_group_recorded_so_long_ago_that_the_marks_are_gone_is_passed_over",),

@@ -27,7 +27,7 @@ from wallet_project.kernel.events import progress
 from wallet_project.kernel.events.dead_letters import Place, Teller, bury
 from wallet_project.kernel.events.envelope import TOPIC
 from wallet_project.kernel.events.received import Received
-from wallet_project.kernel.events.recording import Handler, is_database_away, register, take_in
+from wallet_project.kernel.events.recording import Handler, NotGenuine, is_database_away, register, take_in
 
 log = structlog.get_logger("wallet.events.consumer")
 
@@ -282,7 +282,8 @@ class Member:
                 tries=queue.tries,
                 exc_info=error,
             )
-            if queue.tries >= self._patience.tries:
+            # What is no event of ours never will be one.
+            if queue.tries >= self._patience.tries or isinstance(error, NotGenuine):
                 self._bury(one, error, queue.tries)
 
     def _take_in(self, batch: Sequence[Received]) -> None:
@@ -316,7 +317,9 @@ class Member:
 
     def _lay_down(self, one: Received, error: Exception, tries: int) -> None:
         place = Place(partition=one.partition, offset=one.offset, value=one.value)
-        bury(group_id=self._group_id, event_id=one.event_id, place=place, error=error, tries=tries, now=timezone.now())
+        # Under the id that it bears, the event itself would pass for done with.
+        event_id = one.place_id if isinstance(error, NotGenuine) else one.event_id
+        bury(group_id=self._group_id, event_id=event_id, place=place, error=error, tries=tries, now=timezone.now())
         self._say_at = 0.0  # the broker is told in this turn
 
     def _finish(self, batch: Iterable[Received]) -> None:

@@ -21,7 +21,7 @@ from wallet_project.kernel import logs
 from wallet_project.kernel.database import require_transaction
 from wallet_project.kernel.events.envelope import CONTENT_TYPE, TOPIC, read_event
 from wallet_project.kernel.events.producing import BrokerAway, Publisher
-from wallet_project.kernel.events.recording import Handler, is_database_away
+from wallet_project.kernel.events.recording import Handler, NotGenuine, is_database_away
 from wallet_project.kernel.models import ConsumedEvent, ConsumerGroup, DeadLetter
 
 log = structlog.get_logger("wallet.events.dead_letters")
@@ -190,7 +190,10 @@ def replay(*, letter_id: int, handler: Handler, now: datetime) -> Replay | None:
             letter = _locked(letter_id)
             if letter is None:
                 return None
-            handler([read_event(bytes(letter.value))])
+            event = read_event(bytes(letter.value))
+            if event.id != letter.event_id:
+                raise NotGenuine("nothing that was ever told; the event whose id it bears is owed by itself")
+            handler([event])
             letter.replayed_at = now
             letter.save(update_fields=["replayed_at"])
             ConsumedEvent.objects.filter(group_id=letter.group_id, event_id=letter.event_id).update(is_dead=False)

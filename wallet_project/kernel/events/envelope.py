@@ -16,6 +16,10 @@ TOPIC: Final = "wallet.events"
 CONTENT_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
 SPEC_VERSION: Final = "1.0"
 SOURCE: Final = "urn:wallet:ledger"
+# All that there are.
+TYPES: Final = frozenset(
+    {"wallet.transaction.pending.v1", "wallet.transaction.succeeded.v1", "wallet.transaction.failed.v1"}
+)
 
 
 class NotAnEvent(ValueError):

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 from confluent_kafka import Message
 
-from wallet_project.kernel.events.envelope import Event, NotAnEvent, read_event
+from wallet_project.kernel.events.envelope import TOPIC, Event, NotAnEvent, read_event
 
 _NO_EVENTS: Final = UUID("aaebf1db-4fac-4675-bf65-26c8a4e0153b")
 
@@ -16,14 +16,14 @@ _NO_EVENTS: Final = UUID("aaebf1db-4fac-4675-bf65-26c8a4e0153b")
 class Received:
     """
     :ivar event: None where the bytes are no event; `not_an_event` then says why.
-    :ivar event_id: of bytes that are no event, made from where they lay and what they are: a broker that lost its
-        memory counts from zero again.
+    :ivar event_id: of bytes that are no event, the `place_id`.
     """
 
     partition: int
     offset: int
     value: bytes
     event_id: UUID
+    topic: str = TOPIC
     event: Event | None = None
     not_an_event: Exception | None = None
 
@@ -31,15 +31,26 @@ class Received:
     def of(cls, message: Message) -> "Received":
         # Whatever was fetched lies somewhere; only what is yet to be sent does not.
         partition, offset, value = message.partition() or 0, message.offset() or 0, message.value() or b""
+        topic = message.topic() or TOPIC
         try:
             event = read_event(value)
         except (NotAnEvent, RecursionError) as error:
-            name = f"{message.topic()}/{partition}/{offset}/{hashlib.sha256(value).hexdigest()}"
             return cls(
+                topic=topic,
                 partition=partition,
                 offset=offset,
                 value=value,
-                event_id=uuid5(_NO_EVENTS, name),
+                event_id=_place_id(topic, partition, offset, value),
                 not_an_event=error,
             )
-        return cls(partition=partition, offset=offset, value=value, event_id=event.id, event=event)
+        return cls(topic=topic, partition=partition, offset=offset, value=value, event_id=event.id, event=event)
+
+    @property
+    def place_id(self) -> UUID:
+        """No event's: made from where the message lay and what it is."""
+        return _place_id(self.topic, self.partition, self.offset, self.value)
+
+
+def _place_id(topic: str, partition: int, offset: int, value: bytes) -> UUID:
+    """The bytes as well: a broker that lost its memory counts from zero again."""
+    return uuid5(_NO_EVENTS, f"{topic}/{partition}/{offset}/{hashlib.sha256(value).hexdigest()}")
