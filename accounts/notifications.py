@@ -20,10 +20,10 @@ from accounts.notification_texts import words_of
 from wallet_project.kernel.database import read_prepared, require_transaction
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id, public_id
+from wallet_project.kernel.newest_first import cut, place_of
 
 MOST_ROWS: Final = 100
 USUAL_ROWS: Final = 20
-CURSOR_PREFIX: Final = "cur"
 # What a page counts to; past it the number says nothing more.
 MOST_COUNTED: Final = 100
 # An event that is heard so late is no news: it stands in the list and in an e-mail, and rings nobody up.
@@ -127,15 +127,10 @@ def notifications_of(*, user: User, cursor: str | None = None, limit: int = USUA
     theirs = Notification.objects.filter(user=user)
     wanted = theirs
     if cursor is not None:
-        place = parse_public_id(CURSOR_PREFIX, cursor)
-        last = None if place is None else theirs.filter(uuid=place).first()
-        if last is None:
-            raise Refusal("cursor_invalid")
+        last = place_of(cursor, theirs)
         # The first bounds the index; of equal times only those go that were shown.
         wanted = wanted.filter(created_at__lte=last.created_at).exclude(created_at=last.created_at, pk__gte=last.pk)
-    rows = list(wanted.order_by("-created_at", "-pk")[: limit + 1])
-    more = len(rows) > limit
-    return NotificationsPage(rows[:limit], public_id(CURSOR_PREFIX, rows[limit - 1].uuid) if more else None)
+    return NotificationsPage(*cut(list(wanted.order_by("-created_at", "-pk")[: limit + 1]), limit))
 
 
 def unread_of(*, user: User, at_most: int | None = None) -> int:

@@ -19,7 +19,8 @@ from accounts.models import PushSubscription, Session, User
 from accounts.tokens import REFRESH_LIFETIME
 from wallet_project.kernel.clients import client
 from wallet_project.kernel.errors import Refusal
-from wallet_project.kernel.ids import new_uuid, parse_public_id, public_id
+from wallet_project.kernel.ids import new_uuid, parse_public_id
+from wallet_project.kernel.newest_first import newest_first
 
 log = structlog.get_logger("accounts.sessions")
 
@@ -30,7 +31,6 @@ PAGES_LIFETIME: Final = timedelta(hours=12)
 # A page that is used writes down when, but no oftener.
 USED_EVERY: Final = timedelta(minutes=1)
 MOST_LISTED: Final = 100
-CURSOR_PREFIX: Final = "cur"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +136,8 @@ def open_sessions_of(*, user: User, now: datetime, limit: int = MOST_LISTED, cur
     :raises Refusal: `cursor_invalid`.
     """
     theirs = Session.objects.filter(user=user)
-    wanted = theirs.filter(revoked_at=None, expires_at__gt=now)
-    if cursor is not None:
-        place = parse_public_id(CURSOR_PREFIX, cursor)
-        # One that has ended since is still a place in the list.
-        last = None if place is None else theirs.filter(uuid=place).first()
-        if last is None:
-            raise Refusal("cursor_invalid")
-        wanted = wanted.filter(pk__lt=last.pk)
-    rows = list(wanted.order_by("-pk")[: limit + 1])
-    more = len(rows) > limit
-    return SessionsPage(rows[:limit], public_id(CURSOR_PREFIX, rows[limit - 1].uuid) if more else None)
+    still_open = theirs.filter(revoked_at=None, expires_at__gt=now)
+    return SessionsPage(*newest_first(still_open, limit=limit, cursor=cursor, places=theirs))
 
 
 def end(*, user: User, session: str, now: datetime) -> None:

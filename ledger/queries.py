@@ -24,13 +24,13 @@ from wallet_project.kernel.database import read_prepared
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id, public_id
 from wallet_project.kernel.money import Money
+from wallet_project.kernel.newest_first import CURSOR_PREFIX
 from wallets.display_names import MASKED_SQL, display_name
 from wallets.models import Wallet
 
 MOST_ROWS: Final = 100
 USUAL_ROWS: Final = 20
 LONGEST_SEARCH: Final = 100
-CURSOR_PREFIX: Final = "cur"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

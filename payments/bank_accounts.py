@@ -20,7 +20,8 @@ from payments.gateways import DEFAULT
 from payments.models import BankAccount, Payout
 from wallet_project.kernel.card_numbers import refuse_card_number
 from wallet_project.kernel.errors import Refusal
-from wallet_project.kernel.ids import parse_public_id, public_id
+from wallet_project.kernel.ids import parse_public_id
+from wallet_project.kernel.newest_first import newest_first
 from wallet_project.kernel.sealing import blind_index, reseal, seal, unseal
 
 log = structlog.get_logger("payments.bank_accounts")
@@ -28,7 +29,6 @@ log = structlog.get_logger("payments.bank_accounts")
 # As many as anybody may be let keep.
 MOST_LISTED: Final = 100
 NUMBER: Final = "payments.bank_account.number"
-CURSOR_PREFIX: Final = "cur"
 # Four letters of the bank, a zero, six letters or digits of the branch (Reserve Bank of India).
 _IFSC: Final = re.compile(r"[A-Z]{4}0[A-Z0-9]{6}\Z")
 # NPCI knows 9 to 18 digits; co-operative banks have shorter ones, and the gateway takes them from 5.
@@ -90,17 +90,7 @@ def bank_accounts_of(*, owner: User, limit: int = MOST_LISTED, cursor: str | Non
     :raises Refusal: `cursor_invalid`.
     """
     accounts = BankAccount.objects.filter(owner=owner)
-    wanted = accounts.filter(removed_at=None)
-    if cursor is not None:
-        uuid = parse_public_id(CURSOR_PREFIX, cursor)
-        # One that was removed since is still a place in the list.
-        last = None if uuid is None else accounts.filter(uuid=uuid).first()
-        if last is None:
-            raise Refusal("cursor_invalid")
-        wanted = wanted.filter(pk__lt=last.pk)
-    rows = list(wanted.order_by("-pk")[: limit + 1])
-    more = len(rows) > limit
-    return AccountsPage(rows[:limit], public_id(CURSOR_PREFIX, rows[limit - 1].uuid) if more else None)
+    return AccountsPage(*newest_first(accounts.filter(removed_at=None), limit=limit, cursor=cursor, places=accounts))
 
 
 def find_bank_account(*, owner: User, account: str) -> BankAccount:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Literal
 
 from django.db.models import Q
 
@@ -12,11 +12,10 @@ from ledger.queries import MOST_ROWS
 from payments.models import MoneyBack
 from payments.money_back import find, name_of, with_parties
 from wallet_project.kernel.errors import Refusal
-from wallet_project.kernel.ids import parse_public_id, public_id
+from wallet_project.kernel.ids import public_id
 from wallet_project.kernel.money import Money
+from wallet_project.kernel.newest_first import newest_first
 from wallets.models import Wallet
-
-CURSOR_PREFIX: Final = "cur"
 
 Role = Literal["asker", "asked"]
 
@@ -75,16 +74,8 @@ def of_person(
     wanted = theirs if role is None else MoneyBack.objects.filter(sides[role])
     if status is not None:
         wanted = wanted.filter(status=status)
-    if cursor is not None:
-        uuid = parse_public_id(CURSOR_PREFIX, cursor)
-        last = None if uuid is None else theirs.filter(uuid=uuid).first()
-        if last is None:
-            raise Refusal("cursor_invalid")
-        wanted = wanted.filter(pk__lt=last.pk)
-    rows = list(with_parties(wanted).order_by("-pk")[: limit + 1])
-    more = len(rows) > limit
-    shown = [seen_by(user=user, row=row) for row in rows[:limit]]
-    return MoneyBackPage(shown, public_id(CURSOR_PREFIX, rows[limit - 1].uuid) if more else None)
+    rows, following = newest_first(with_parties(wanted), limit=limit, cursor=cursor, places=theirs)
+    return MoneyBackPage([seen_by(user=user, row=row) for row in rows], following)
 
 
 def find_one(*, user: User, money_back: str) -> SeenMoneyBack:

@@ -20,7 +20,8 @@ from ledger.queries import MOST_ROWS, find_transaction
 from payments.payees import read_payee
 from payments.spending import Standing
 from wallet_project.kernel.errors import Refusal
-from wallet_project.kernel.ids import parse_public_id, public_id
+from wallet_project.kernel.ids import parse_public_id
+from wallet_project.kernel.newest_first import newest_first
 from wallets.display_names import masked
 from wallets.models import Wallet
 from wallets.queries import holdings
@@ -28,7 +29,6 @@ from wallets.queries import holdings
 log = structlog.get_logger("payments.person_blocks")
 
 MOST_BLOCKED: Final = 200
-CURSOR_PREFIX: Final = "cur"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +112,8 @@ def blocked_by(*, user: User, limit: int = MOST_ROWS, cursor: str | None = None)
     :raises Refusal: `cursor_invalid`.
     """
     blocks = PersonBlock.objects.filter(blocker=user).select_related("blocked")
-    wanted = blocks
-    if cursor is not None:
-        uuid = parse_public_id(CURSOR_PREFIX, cursor)
-        last = None if uuid is None else blocks.filter(uuid=uuid).first()
-        if last is None:
-            raise Refusal("cursor_invalid")
-        wanted = blocks.filter(pk__lt=last.pk)
-    rows = list(wanted.order_by("-pk")[: limit + 1])
-    more = len(rows) > limit
-    shown = [Kept(row, masked(row.blocked.full_name)) for row in rows[:limit]]
-    return KeptPage(shown, public_id(CURSOR_PREFIX, rows[limit - 1].uuid) if more else None)
+    rows, following = newest_first(blocks, limit=limit, cursor=cursor)
+    return KeptPage([Kept(row, masked(row.blocked.full_name)) for row in rows], following)
 
 
 def block_between(*, user: User, other: int) -> PersonBlock | None:

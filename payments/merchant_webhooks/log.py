@@ -12,11 +12,11 @@ from payments.merchant_webhooks.endpoints import find_endpoint
 from payments.merchant_webhooks.payloads import as_text, ping_of
 from payments.models import WebhookAttempt, WebhookEndpoint, WebhookMessage
 from wallet_project.kernel.errors import Refusal
-from wallet_project.kernel.ids import new_uuid, parse_public_id, public_id
+from wallet_project.kernel.ids import new_uuid, parse_public_id
+from wallet_project.kernel.newest_first import newest_first
 
 MOST_ROWS: Final = 100
 USUAL_ROWS: Final = 20
-CURSOR_PREFIX: Final = "cur"
 # Of one message. A schedule has ten, and each redelivery by hand another schedule.
 MOST_ATTEMPTS_SHOWN: Final = 100
 KEPT_FOR: Final = timedelta(days=30)
@@ -36,16 +36,7 @@ def messages_of(*, endpoint: WebhookEndpoint, limit: int = USUAL_ROWS, cursor: s
 
     :raises Refusal: `cursor_invalid`.
     """
-    wanted = WebhookMessage.objects.filter(endpoint=endpoint)
-    if cursor is not None:
-        uuid = parse_public_id(CURSOR_PREFIX, cursor)
-        last = None if uuid is None else wanted.filter(uuid=uuid).first()
-        if last is None:
-            raise Refusal("cursor_invalid")
-        wanted = wanted.filter(pk__lt=last.pk)
-    rows = list(wanted.order_by("-pk")[: limit + 1])
-    more = len(rows) > limit
-    return MessagesPage(rows[:limit], public_id(CURSOR_PREFIX, rows[limit - 1].uuid) if more else None)
+    return MessagesPage(*newest_first(WebhookMessage.objects.filter(endpoint=endpoint), limit=limit, cursor=cursor))
 
 
 def find_message(*, endpoint: WebhookEndpoint, message: str) -> WebhookMessage:
