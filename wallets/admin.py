@@ -2,18 +2,16 @@
 
 from typing import Any, cast
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils import timezone
 
+from accounts.admin.acting import act_with_reason
 from accounts.forms import ReasonForm
 from accounts.models import User
-from accounts.tasks import wake_sender
-from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.read_only_admin import FoundByNameAdmin
 from wallets.freezing import freeze, may_freeze, unfreeze
 from wallets.models import Merchant, Wallet, WalletStatusChange
@@ -99,27 +97,22 @@ class WalletAdmin(FoundByNameAdmin):
         act = request.POST.get("act") or ("unfreeze" if wallet.status == Wallet.Status.FROZEN else "freeze")
         deed = {"freeze": freeze, "unfreeze": unfreeze}.get(act)
         form = ReasonForm(request.POST or None)
-        if deed is not None and form.is_valid():
-            reason = form.cleaned_data["reason"]
-            try:
-                wake_sender(deed(wallet=wallet, by=by, reason=reason, now=timezone.now()))
-            except Refusal as refusal:
-                form.add_error(None, refusal.detail)
-            else:
-                self.log_change(request, wallet, f"{act}: {reason}")
-                messages.success(request, f"{wallet.public_id}: {'frozen' if deed is freeze else 'unfrozen'}.")
-                return HttpResponseRedirect(reverse("admin:wallets_wallet_change", args=[pk]))
+        done = deed and act_with_reason(
+            self,
+            request,
+            row=wallet,
+            form=form,
+            deed=lambda reason: deed(wallet=wallet, by=by, reason=reason, now=timezone.now()),
+            logged=act,
+            told=lambda: f"{wallet.public_id}: {'frozen' if deed is freeze else 'unfrozen'}.",
+        )
+        if done is not None:
+            return done
         # After the deed, which keeps a record of whoever tried.
         if not may_freeze(wallet=wallet, by=by):
             raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "wallet": wallet,
-            "act": act,
-            "form": form,
-        }
-        return TemplateResponse(request, "admin/wallets/wallet/change_status.html", context)
+        template = "admin/wallets/wallet/change_status.html"
+        return self.page_between(request, template, wallet=wallet, act=act, form=form)
 
 
 @admin.register(Merchant)

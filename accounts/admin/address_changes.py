@@ -2,19 +2,17 @@
 
 from typing import Any, cast
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils import timezone
 
 from accounts.address_changes import held_until, lift, may_lift
+from accounts.admin.acting import act_with_reason
 from accounts.forms import ReasonForm
 from accounts.models import AddressChange, User
-from accounts.tasks import wake_sender
-from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id
 from wallet_project.kernel.read_only_admin import FoundByNameAdmin
 
@@ -82,18 +80,18 @@ class AddressChangeAdmin(FoundByNameAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         by, form = cast(User, request.user), ReasonForm(request.POST or None)
-        if form.is_valid():
-            reason = form.cleaned_data["reason"]
-            try:
-                wake_sender(lift(user=change.user, by=by, reason=reason, now=timezone.now()))
-            except Refusal as refusal:
-                form.add_error(None, refusal.detail)
-            else:
-                self.log_change(request, change, f"large payments pass: {reason}")
-                messages.success(request, f"Large payments of {change.user.full_name} pass.")
-                return HttpResponseRedirect(reverse("admin:accounts_addresschange_change", args=[pk]))
+        done = act_with_reason(
+            self,
+            request,
+            row=change,
+            form=form,
+            deed=lambda reason: lift(user=change.user, by=by, reason=reason, now=timezone.now()),
+            logged="large payments pass",
+            told=lambda: f"Large payments of {change.user.full_name} pass.",
+        )
+        if done is not None:
+            return done
         # After the deed, which keeps a record of whoever tried.
         if not may_lift(user=change.user, by=by):
             raise PermissionDenied
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "original": change, "form": form}
-        return TemplateResponse(request, "admin/accounts/addresschange/lift.html", context)
+        return self.page_between(request, "admin/accounts/addresschange/lift.html", original=change, form=form)

@@ -2,20 +2,19 @@
 
 from typing import Any, cast
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import F, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
+from accounts.admin.acting import act_with_reason
 from accounts.forms import ReasonForm
 from accounts.kyc import PERMISSION, decide, may_decide, take_back
 from accounts.kyc_forms import DecisionForm
 from accounts.kyc_records import open_image, open_submission
 from accounts.models import KycSubmission, User
-from accounts.tasks import wake_sender
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id
 from wallet_project.kernel.read_only_admin import FoundByNameAdmin
@@ -113,44 +112,40 @@ class KycSubmissionAdmin(FoundByNameAdmin):
         """From the document's own page; what cannot be done so is said on a page in between."""
         submission = self._submission(request, pk)
         form = DecisionForm(request.POST or None)
-        if form.is_valid():
-            approve = form.cleaned_data["decision"] == "approve"
-            try:
-                told = decide(
-                    submission=submission,
-                    by=cast(User, request.user),
-                    approve=approve,
-                    reason=form.cleaned_data["reason"],
-                    now=timezone.now(),
-                )
-            except Refusal as refusal:
-                form.add_error(None, refusal.detail)
-            else:
-                wake_sender(told)
-                outcome = "approved" if approve else "refused"
-                self.log_change(request, submission, f"{outcome}: {form.cleaned_data['reason']}")
-                messages.success(request, f"{submission.public_id} is {outcome}.")
-                return HttpResponseRedirect(reverse("admin:accounts_kycsubmission_changelist"))
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "original": submission, "decision": form}
-        return TemplateResponse(request, "admin/accounts/kycsubmission/decide.html", context)
+        by = cast(User, request.user)
+        approve = form.is_valid() and form.cleaned_data["decision"] == "approve"
+        outcome = "approved" if approve else "refused"
+        done = act_with_reason(
+            self,
+            request,
+            row=submission,
+            form=form,
+            deed=lambda reason: decide(
+                submission=submission, by=by, approve=approve, reason=reason, now=timezone.now()
+            ),
+            logged=outcome,
+            told=lambda: f"{submission.public_id} is {outcome}.",
+            at=reverse("admin:accounts_kycsubmission_changelist"),
+        )
+        template = "admin/accounts/kycsubmission/decide.html"
+        return done or self.page_between(request, template, original=submission, decision=form)
 
     def take_back(self, request: HttpRequest, pk: int) -> HttpResponse:
         """An approval that was a mistake: asked for the reason first."""
         submission = self._submission(request, pk)
         form = ReasonForm(request.POST or None)
-        if form.is_valid():
-            reason = form.cleaned_data["reason"]
-            try:
-                told = take_back(submission=submission, by=cast(User, request.user), reason=reason, now=timezone.now())
-            except Refusal as refusal:
-                form.add_error(None, refusal.detail)
-            else:
-                wake_sender(told)
-                self.log_change(request, submission, f"taken back: {reason}")
-                messages.success(request, f"The approval of {submission.public_id} is taken back.")
-                return HttpResponseRedirect(reverse("admin:accounts_kycsubmission_change", args=[pk]))
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "original": submission, "form": form}
-        return TemplateResponse(request, "admin/accounts/kycsubmission/take_back.html", context)
+        by = cast(User, request.user)
+        done = act_with_reason(
+            self,
+            request,
+            row=submission,
+            form=form,
+            deed=lambda reason: take_back(submission=submission, by=by, reason=reason, now=timezone.now()),
+            logged="taken back",
+            told=lambda: f"The approval of {submission.public_id} is taken back.",
+        )
+        template = "admin/accounts/kycsubmission/take_back.html"
+        return done or self.page_between(request, template, original=submission, form=form)
 
     def _submission(self, request: HttpRequest, pk: int) -> KycSubmission:
         if not (cast(User, request.user).has_perm(PERMISSION) and self.has_view_permission(request)):

@@ -2,21 +2,19 @@
 
 from typing import Any, cast
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import F, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
+from accounts.admin.acting import act_with_reason
 from accounts.lost_factor_forms import DecisionForm
 from accounts.lost_factor_stops import OPEN
 from accounts.lost_factors import decide, is_second, may_decide
 from accounts.models import LostFactor, User
-from accounts.tasks import wake_sender
-from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id
 from wallet_project.kernel.read_only_admin import FoundByNameAdmin
 
@@ -90,25 +88,25 @@ class LostFactorAdmin(FoundByNameAdmin):
             raise Http404
         by = cast(User, request.user)
         form = DecisionForm(request.POST or None)
-        if form.is_valid():
-            approve, reason = form.cleaned_data["decision"] == "approve", form.cleaned_data["reason"]
-            try:
-                wake_sender(decide(lost=lost, by=by, approve=approve, reason=reason, now=timezone.now()))
-            except Refusal as refusal:
-                form.add_error(None, refusal.detail)
-            else:
-                self.log_change(request, lost, f"{'approved' if approve else 'refused'}: {reason}")
-                lost.refresh_from_db()
-                messages.success(request, f"{lost.public_id}: {lost.get_status_display()}.")
-                return HttpResponseRedirect(reverse("admin:accounts_lostfactor_change", args=[pk]))
+        approve = form.is_valid() and form.cleaned_data["decision"] == "approve"
+
+        def told() -> str:
+            lost.refresh_from_db()
+            return f"{lost.public_id}: {lost.get_status_display()}."
+
+        done = act_with_reason(
+            self,
+            request,
+            row=lost,
+            form=form,
+            deed=lambda reason: decide(lost=lost, by=by, approve=approve, reason=reason, now=timezone.now()),
+            logged="approved" if approve else "refused",
+            told=told,
+        )
+        if done is not None:
+            return done
         # After the deed, which keeps a record of whoever tried.
         if not may_decide(lost=lost, by=by):
             raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "lost": lost,
-            "is_second": is_second(lost=lost, by=by),
-            "form": form,
-        }
-        return TemplateResponse(request, "admin/accounts/lostfactor/decide.html", context)
+        template, second = "admin/accounts/lostfactor/decide.html", is_second(lost=lost, by=by)
+        return self.page_between(request, template, lost=lost, is_second=second, form=form)

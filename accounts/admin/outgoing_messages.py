@@ -2,21 +2,19 @@
 
 from typing import Any, Final, cast
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.addresses import masked
+from accounts.admin.acting import act_with_reason
 from accounts.forms import ReasonForm
 from accounts.models import OutgoingMessage, User
 from accounts.resending import may_send_again, send_again
-from accounts.tasks import wake_sender
-from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id
 from wallet_project.kernel.read_only_admin import FoundByNameAdmin
 
@@ -127,25 +125,19 @@ class OutgoingMessageAdmin(FoundByNameAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         by, form = cast(User, request.user), ReasonForm(request.POST or None)
-        if form.is_valid():
-            reason = form.cleaned_data["reason"]
-            try:
-                wake_sender(send_again(message=message, by=by, reason=reason, now=timezone.now()))
-            except Refusal as refusal:
-                form.add_error(None, refusal.detail)
-            else:
-                self.log_change(request, message, f"sent again: {reason}")
-                messages.success(request, f"Message {pk} is tried again.")
-                return HttpResponseRedirect(reverse("admin:accounts_outgoingmessage_change", args=[pk]))
+        done = act_with_reason(
+            self,
+            request,
+            row=message,
+            form=form,
+            deed=lambda reason: send_again(message=message, by=by, reason=reason, now=timezone.now()),
+            logged="sent again",
+            told=lambda: f"Message {pk} is tried again.",
+        )
+        if done is not None:
+            return done
         # After the deed, which keeps a record of whoever tried.
         if not may_send_again(message=message, by=by):
             raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": message,
-            "what": self.what(message),
-            "to": self.to(message),
-            "form": form,
-        }
-        return TemplateResponse(request, "admin/accounts/outgoingmessage/resend.html", context)
+        template, what, to = "admin/accounts/outgoingmessage/resend.html", self.what(message), self.to(message)
+        return self.page_between(request, template, original=message, what=what, to=to, form=form)

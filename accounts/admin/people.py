@@ -2,20 +2,18 @@
 
 from typing import Any, cast
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils import timezone
 
+from accounts.admin.acting import act_with_reason
 from accounts.blocking import block, can_change_status, may_change_status, unblock
 from accounts.forms import ReasonForm
 from accounts.models import StatusChange, User
-from accounts.tasks import wake_sender
-from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id
 from wallet_project.kernel.read_only_admin import ReadOnlyAdmin
 
@@ -116,18 +114,19 @@ class PersonAdmin(ReadOnlyAdmin):
         act = request.POST.get("act") or ("unblock" if user.status == User.Status.BLOCKED else "block")
         deed = {"block": block, "unblock": unblock}.get(act)
         form = ReasonForm(request.POST or None)
-        if deed is not None and form.is_valid():
-            reason = form.cleaned_data["reason"]
-            try:
-                wake_sender(deed(user=user, by=by, reason=reason, now=timezone.now()))
-            except Refusal as refusal:
-                form.add_error(None, refusal.detail)
-            else:
-                self.log_change(request, user, f"{act}: {reason}")
-                messages.success(request, f"{user.full_name}: {act}ed.")
-                return HttpResponseRedirect(reverse("admin:accounts_user_change", args=[pk]))
+        done = deed and act_with_reason(
+            self,
+            request,
+            row=user,
+            form=form,
+            deed=lambda reason: deed(user=user, by=by, reason=reason, now=timezone.now()),
+            logged=act,
+            told=lambda: f"{user.full_name}: {act}ed.",
+        )
+        if done is not None:
+            return done
         # After the deed, which keeps a record of whoever tried.
         if not may_change_status(user=user, by=by):
             raise PermissionDenied
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "person": user, "act": act, "form": form}
-        return TemplateResponse(request, "admin/accounts/user/change_status.html", context)
+        template = "admin/accounts/user/change_status.html"
+        return self.page_between(request, template, person=user, act=act, form=form)

@@ -8,7 +8,6 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
@@ -153,8 +152,7 @@ class CaseAdmin(AskedAgainAdmin):
         return HttpResponseRedirect(address_of(case))
 
     def _asks(self, request: HttpRequest, case: Case, form: ResolutionForm) -> HttpResponse:
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "case": case, "form": form}
-        return TemplateResponse(request, "admin/payments/case/resolve.html", context)
+        return self.page_between(request, "admin/payments/case/resolve.html", case=case, form=form)
 
     def _may_resolve(self, request: HttpRequest) -> bool:
         return cast(User, request.user).has_perm(RESOLVE)

@@ -5,7 +5,6 @@ from typing import Any, cast
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 
@@ -91,16 +90,8 @@ class GivingBackAdmin(AskedAgainAdmin):
         *,
         step: str = REVIEW,
     ) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "order": order,
-            "brought": brought,
-            "left": left_of(brought=brought),
-            "form": form,
-            "step": step,
-        }
-        return TemplateResponse(request, "admin/payments/gatewayorder/refund.html", context)
+        template, left = "admin/payments/gatewayorder/refund.html", left_of(brought=brought)
+        return self.page_between(request, template, order=order, brought=brought, left=left, form=form, step=step)
 
     def _may_refund(self, request: HttpRequest) -> bool:
         return cast(User, request.user).has_perm(PERMISSION)

@@ -9,7 +9,6 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 
@@ -90,8 +89,7 @@ class ProposedAdmin(ReadOnlyAdmin):
             else:
                 messages.success(request, f"Proposal {proposal.public_id} waits for a second person.")
                 return HttpResponseRedirect(address_of(proposal))
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "form": form}
-        return TemplateResponse(request, "admin/payments/limits/propose.html", context)
+        return self.page_between(request, "admin/payments/limits/propose.html", form=form)
 
     def _say(self, form: forms.Form, refusal: Refusal) -> None:
         for error in refusal.errors:

@@ -2,26 +2,24 @@
 
 from typing import Any, cast
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html_join
 from django.utils.timezone import localtime
 
+from accounts.admin.acting import act_with_reason
 from accounts.models import User
-from accounts.tasks import wake_sender
 from ledger.models import Transaction
 from payments.admin.finding import WHOSE, wallets_of
 from payments.admin.forms import ClosingForm
-from payments.admin.showing import NOTHING, address_of, link_to
+from payments.admin.showing import NOTHING, link_to
 from payments.models import MoneyBack
 from payments.money_back import PERMISSION, close
-from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id
 from wallet_project.kernel.read_only_admin import FoundByNameAdmin
 
@@ -68,22 +66,17 @@ class MoneyBackAdmin(FoundByNameAdmin):
         if row is None:
             raise Http404
         form = ClosingForm(request.POST or None)
-        if not form.is_valid():
-            return self._asks(request, row, form)
-        try:
-            reason = form.cleaned_data["reason"]
-            said = close(money_back=row, by=cast(User, request.user), reason=reason, now=timezone.now())
-        except Refusal as refusal:
-            form.add_error(None, refusal.detail)
-            return self._asks(request, row, form)
-        wake_sender(said.messages)
-        self.log_change(request, row, f"Closed: {reason}")
-        messages.success(request, f"{row.public_id} is closed.")
-        return HttpResponseRedirect(address_of(row))
-
-    def _asks(self, request: HttpRequest, row: MoneyBack, form: ClosingForm) -> HttpResponse:
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "row": row, "form": form}
-        return TemplateResponse(request, "admin/payments/moneyback/close.html", context)
+        by = cast(User, request.user)
+        done = act_with_reason(
+            self,
+            request,
+            row=row,
+            form=form,
+            deed=lambda reason: close(money_back=row, by=by, reason=reason, now=timezone.now()).messages,
+            logged="Closed",
+            told=lambda: f"{row.public_id} is closed.",
+        )
+        return done or self.page_between(request, "admin/payments/moneyback/close.html", row=row, form=form)
 
     def _may_close(self, request: HttpRequest) -> bool:
         return cast(User, request.user).has_perm(PERMISSION)

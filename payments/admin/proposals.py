@@ -6,7 +6,6 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 
@@ -110,14 +109,8 @@ class ProposalAdmin(FoundByNameAdmin):
         # After the deed, which keeps a record of whoever tried.
         if not allowed:
             raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "proposal": proposal,
-            "what": HANDLINGS[proposal.kind].told(proposal),
-            "form": form,
-        }
-        return TemplateResponse(request, "admin/payments/proposal/decide.html", context)
+        template, what = "admin/payments/proposal/decide.html", HANDLINGS[proposal.kind].told(proposal)
+        return self.page_between(request, template, proposal=proposal, what=what, form=form)
 
     def _decided(self, request: HttpRequest, proposal: Proposal) -> HttpResponse:
         self.log_change(request, proposal, f"{proposal.status}: {proposal.decision}")

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
+from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ class ReadOnlyAdmin(_ModelAdmin):
                 asked.setlist(name.replace("\0", ""), [text.replace("\0", "") for text in texts])
             request.GET = asked  # type: ignore[assignment]  # nobody changes it from here on
         return super().changelist_view(request, extra_context)
+
+    def page_between(self, request: HttpRequest, template: str, **context: Any) -> HttpResponse:
+        """A page of the admin that asks something, before anything is done."""
+        every = {**self.admin_site.each_context(request), "opts": self.opts}
+        return TemplateResponse(request, template, {**every, **context})
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         return False
