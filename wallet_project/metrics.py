@@ -60,7 +60,8 @@ FROM kernel_consumergroup g LEFT JOIN kernel_consumerprogress p ON p.group_id = 
 """
 _DEAD: Final = """
 SELECT g.name, count(d.id) FROM kernel_consumergroup g
-LEFT JOIN kernel_deadletter d ON d.group_id = g.id AND d.replayed_at IS NULL GROUP BY g.name ORDER BY g.name
+LEFT JOIN kernel_deadletter d ON d.group_id = g.id AND d.replayed_at IS NULL AND d.discarded_at IS NULL
+GROUP BY g.name ORDER BY g.name
 """
 _MESSAGES: Final = """
 SELECT
@@ -138,7 +139,9 @@ def _groups() -> Iterator[Metric]:
     yield _gauges(
         "wallet_consumer_silence_seconds", "Since a member of a group last spoke.", ["group"], _rows(_SILENCE)
     )
-    yield _gauges("wallet_dead_letters_waiting", "Events laid aside and not replayed.", ["group"], _rows(_DEAD))
+    yield _gauges(
+        "wallet_dead_letters_waiting", "Events laid aside, and neither replayed nor discarded.", ["group"], _rows(_DEAD)
+    )
 
 
 def _messages() -> Iterator[Metric]:

@@ -7,6 +7,7 @@ from django import forms
 from payments.forms import AmountField
 from payments.models import Case
 from payments.proposals import LONGEST_REASON
+from payments.replaying import LONGEST_REASON as LONGEST_DISCARD
 
 LONGEST_RESOLUTION: Final = Case._meta.get_field("resolution").max_length or 300
 
@@ -44,6 +45,18 @@ class ClosingForm(forms.Form):
         error_messages={"required": "Write why."},
         widget=forms.TextInput(attrs={"size": 60, "autocomplete": "off", "autofocus": True}),
         help_text="Kept with it, for support and auditors.",
+    )
+
+
+class DiscardForm(forms.Form):
+    """Why a dead letter is given up."""
+
+    reason = forms.CharField(
+        label="Why",
+        max_length=LONGEST_DISCARD,
+        error_messages={"required": "Write why."},
+        widget=forms.TextInput(attrs={"size": 60, "autocomplete": "off", "autofocus": True}),
+        help_text="Kept with it and in the audit log.",
     )
 
 

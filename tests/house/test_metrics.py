@@ -14,10 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from accounts.models import OutgoingMessage
 from tests.accounts.people import person
 from wallet_project.kernel.events import progress
-from wallet_project.kernel.events.dead_letters import Place, bury
+from wallet_project.kernel.events.dead_letters import Place, bury, discard
 from wallet_project.kernel.events.recording import register
 from wallet_project.kernel.ids import new_uuid
-from wallet_project.kernel.models import OutboxEvent
+from wallet_project.kernel.models import DeadLetter, OutboxEvent
 from wallet_project.metrics import MOST_COUNTED
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -99,7 +99,7 @@ def test_what_waits_is_counted_and_dated() -> None:
     # From before the groups were: owed to nobody.
     outbox(300, age_seconds=7200, published_at=now)
     with transaction.atomic():
-        for event in published[:2]:
+        for event in published[:3]:
             bury(
                 group_id=group_id,
                 event_id=event.event_id,
@@ -108,6 +108,7 @@ def test_what_waits_is_counted_and_dated() -> None:
                 tries=5,
                 now=now,
             )
+    assert discard(letter_id=DeadLetter.objects.get(event_id=published[2].event_id).pk, reason="a lie", now=now)
     progress.say(group_id=group_id, at={0: (10, 10), 1: (3, 45)}, now=now)
     progress.say(group_id=other_id, at={0: (1, 100)}, now=now - timedelta(minutes=10))
 
@@ -115,7 +116,7 @@ def test_what_waits_is_counted_and_dated() -> None:
     assert found["wallet_outbox_waiting_events"] == len(waiting)
     assert 60 <= found["wallet_outbox_oldest_waiting_seconds"] < 90
     assert found["wallet_outbox_unsettled_events"] == 6
-    assert found["wallet_consumer_unrecorded_events{group=tellers}"] == 23
+    assert found["wallet_consumer_unrecorded_events{group=tellers}"] == 22
     assert found["wallet_consumer_unrecorded_events{group=others}"] == 25
     assert 200 <= found["wallet_consumer_oldest_unrecorded_seconds{group=tellers}"] < 230
     assert found["wallet_dead_letters_waiting{group=tellers}"] == 2

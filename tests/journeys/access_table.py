@@ -286,6 +286,7 @@ ADMIN: Final[Mapping[str, Access]] = {
     "admin/payments/gatewayorder/<int:pk>/refund/": Access(GET=only(*_LEADS), POST=only(*_LEADS), pk="gatewayorder"),
     "admin/payments/case/<int:pk>/resolve/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="case"),
     "admin/kernel/deadletter/<int:pk>/replay/": Access(POST=only(*_LEADS), pk="deadletter"),
+    "admin/kernel/deadletter/<int:pk>/discard/": Access(GET=only(*_LEADS), POST=only(*_LEADS), pk="deadletter"),
     "admin/payments/moneyback/<int:pk>/close/": Access(GET=only(*_SUPPORT), POST=only(*_SUPPORT), pk="moneyback"),
     # The lead of the table proposed it.
     "admin/payments/proposal/<int:pk>/decide/": Access(GET=only("superuser"), POST=only("superuser"), pk="proposal"),

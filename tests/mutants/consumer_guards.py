@@ -40,9 +40,9 @@ MUTANTS: Final = (
         "a forged message settles nothing of the event whose id it bears",
         (
             Edit(
-                "wallet_project/kernel/events/consuming.py",
-                "one.place_id if isinstance(error, NotGenuine) else one.event_id",
-                "one.event_id",
+                "wallet_project/kernel/events/received.py",
+                "if isinstance(error, NotGenuine):",
+                "if False:",
             ),
         ),
         (
@@ -81,7 +81,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a dead letter that was replayed is not replayed again",
-        (Edit(_DEAD, "return rows.filter(replayed_at__isnull=True).first()", "return rows.first()"),),
+        (Edit(_DEAD, "return rows.filter(WAITING).first()", "return rows.first()"),),
         (f"{_DEAD_TESTS}::test_two_who_replay_at_once_do_it_once",),
     ),
     Mutant(
@@ -91,11 +91,16 @@ MUTANTS: Final = (
     ),
     Mutant(
         "only who may has a dead letter replayed",
-        (Edit("payments/replaying.py", "if not by.has_perm(PERMISSION):", "if False:"),),
+        (Edit("payments/replaying.py", "    _require(by, KIND, letter, now)\n", ""),),
         (
             "tests/payments/test_dead_letter_admin.py"
             "::test_the_deed_itself_asks_for_the_right_and_for_a_group_that_there_is",
         ),
+    ),
+    Mutant(
+        "only who may discards a dead letter",
+        (Edit("payments/replaying.py", "    _require(by, DISCARDED, letter, now)\n", ""),),
+        ("tests/payments/test_dead_letter_admin.py::test_who_may_not_replay_may_not_discard",),
     ),
     Mutant(
         "metrics are for whoever has the token",

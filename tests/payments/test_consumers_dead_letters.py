@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
+from accounts.models import SecurityEvent
 from payments.management.commands import replay_dead_letters
 from tests.payments.consuming import Stream, cured, event, headers_of, new_subject, take_effect, until
 from wallet_project.kernel.events import consuming as loop
@@ -173,6 +174,27 @@ def test_dead_letters_are_tried_again_in_order_and_what_still_fails_says_why(str
     assert stream.effects([first, second, third]) == {first.id: 1, second.id: 1, third.id: 1}
     assert all(letter.replayed_at for letter in stream.dead())
     assert not ConsumedEvent.objects.filter(group__name=stream.group, is_dead=True).exists()
+
+
+def test_what_can_never_be_taken_in_is_discarded_and_then_no_more_is_left(stream: Stream) -> None:
+    one, other = event(new_subject(), poison="me"), event(new_subject(), poison="me")
+    buried(stream, one, other)
+
+    assert replaying("--discard", "--event", str(one.id))[0] == 1
+    assert replaying("--discard", "--group", stream.group)[0] == 1
+    named = ("--discard", "--event", str(one.id), "--group", stream.group)
+    assert replaying(*named, "--dry-run")[0] == 0
+    assert replaying()[1].endswith("Dead letters left: 2.")
+
+    assert replaying(*named, "--reason", "A forgery") == (0, f"{stream.group} {one.id} discarded\n")
+    assert replaying(*named) == (1, "There is no such letter that waits.")
+    assert replaying()[1].endswith("Dead letters left: 1.")
+    cured.update({one.id, other.id})
+    assert replaying()[0] == 0
+    assert stream.effects([one, other]) == {other.id: 1}
+    assert [letter.discard_reason for letter in stream.dead()] == ["A forgery", ""]
+    (said,) = SecurityEvent.objects.filter(kind="dead_letter.discarded", object=str(one.id))
+    assert (said.reason, said.actor_id) == ("A forgery", None)
 
 
 def test_two_who_replay_at_once_do_it_once(stream: Stream) -> None:

@@ -13,10 +13,10 @@ from tests.accounts.people import person
 from tests.payments.consuming import Stream, cured, event, new_subject, take_effect
 from tests.payments.staff import list_of, page_of, press, shown, staff
 from wallet_project.kernel.errors import Refusal
-from wallet_project.kernel.events.dead_letters import Place, bury
+from wallet_project.kernel.events.dead_letters import Place, bury, waiting
 from wallet_project.kernel.events.envelope import Event
 from wallet_project.kernel.events.recording import register
-from wallet_project.kernel.models import DeadLetter
+from wallet_project.kernel.models import ConsumedEvent, DeadLetter
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -98,3 +98,50 @@ def test_the_deed_itself_asks_for_the_right_and_for_a_group_that_there_is(
     monkeypatch.setattr(replaying, "GROUPS", {})
     lead = staff(SUPPORT_LEAD)
     assert press(lead, letter, "replay") == f"There is no group {letter.group.name} any more."
+
+
+def discards(letter: DeadLetter) -> list[tuple[str, str]]:
+    rows = SecurityEvent.objects.filter(kind="dead_letter.discarded", object=str(letter.event_id)).order_by("pk")
+    return [(row.result, row.reason) for row in rows]
+
+
+def test_a_lead_discards_what_can_never_be_taken_in_and_says_why(
+    stream: Stream, poison: Event, letter: DeadLetter
+) -> None:
+    lead = staff(SUPPORT_LEAD)
+    assert "Write why." in shown(lead.post(page_of(letter, "discard"), {"reason": " "}))
+    assert len(waiting(group=stream.group)) == 1
+
+    assert press(lead, letter, "discard", reason="A forgery") == "It is discarded."
+
+    page = shown(lead.get(page_of(letter)))
+    assert "A forgery" in page
+    assert "Try again" not in page
+    assert "Discard it" not in page
+    assert str(poison.id) in shown(lead.get(list_of(DeadLetter), {"state": "discarded"}))
+    assert str(poison.id) not in shown(lead.get(list_of(DeadLetter), {"state": "waiting"}))
+    assert waiting(group=stream.group) == []
+    # Neither again, nor taken in after all; and its event is as done with as it was.
+    cured.add(poison.id)
+    assert press(lead, letter, "discard", reason="Again").startswith("Nothing to do")
+    assert press(lead, letter, "replay").startswith("Nothing to do")
+    assert not stream.effects([poison])
+    assert ConsumedEvent.objects.get(group=letter.group, event_id=poison.id).is_dead
+    assert discards(letter) == [("DONE", "A forgery")]
+
+
+@pytest.mark.parametrize("group", [SUPPORT, AUDITOR])
+def test_who_may_not_replay_may_not_discard(stream: Stream, letter: DeadLetter, group: str) -> None:
+    assert staff(group).post(page_of(letter, "discard"), {"reason": "Mine"}).status_code == 403
+    with pytest.raises(Refusal, match="permission_denied"):
+        replaying.discard_letter(letter=letter, by=person(), reason="Mine", now=timezone.now())
+    assert discards(letter) == [("REFUSED", "permission_denied")]
+    assert len(waiting(group=stream.group)) == 1
+
+
+def test_a_discard_has_a_reason_of_some_length(letter: DeadLetter) -> None:
+    for reason in ("", "  ", "x" * 201):
+        with pytest.raises(Refusal, match="invalid"):
+            replaying.discard_as_operator(letter=letter, reason=reason, now=timezone.now())
+    letter.refresh_from_db()
+    assert letter.discarded_at is None

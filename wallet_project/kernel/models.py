@@ -77,7 +77,8 @@ class ConsumedEvent(models.Model):
 
 class DeadLetter(models.Model):
     """
-    An event that a group could not take in, however often it tried; it waits for `replay_dead_letters`.
+    An event that a group could not take in, however often it tried; it waits for `replay_dead_letters`,
+    until it is replayed or discarded.
 
     Also published to the group's dead-letter topic; this row is the truth, for a broker may lose its memory.
     """
@@ -92,6 +93,8 @@ class DeadLetter(models.Model):
     created_at = models.DateTimeField()
     published_at = models.DateTimeField(null=True)
     replayed_at = models.DateTimeField(null=True)
+    discarded_at = models.DateTimeField(null=True, help_text="When it was given up: it is never to be taken in.")
+    discard_reason = models.CharField(max_length=200, default="", db_default="")
 
     class Meta:
         default_permissions = ("view",)

@@ -282,7 +282,6 @@ class Member:
                 tries=queue.tries,
                 exc_info=error,
             )
-            # What is no event of ours never will be one.
             if queue.tries >= self._patience.tries or isinstance(error, NotGenuine):
                 self._bury(one, error, queue.tries)
 
@@ -317,9 +316,8 @@ class Member:
 
     def _lay_down(self, one: Received, error: Exception, tries: int) -> None:
         place = Place(partition=one.partition, offset=one.offset, value=one.value)
-        # Under the id that it bears, the event itself would pass for done with.
-        event_id = one.place_id if isinstance(error, NotGenuine) else one.event_id
-        bury(group_id=self._group_id, event_id=event_id, place=place, error=error, tries=tries, now=timezone.now())
+        name = one.id_to_bury(error)
+        bury(group_id=self._group_id, event_id=name, place=place, error=error, tries=tries, now=timezone.now())
         self._say_at = 0.0  # the broker is told in this turn
 
     def _finish(self, batch: Iterable[Received]) -> None:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from wallet_project.kernel import logs
@@ -28,6 +29,8 @@ log = structlog.get_logger("wallet.events.dead_letters")
 
 DEAD_TOPIC: Final = "wallet.events.dead"
 MOST_AT_ONCE: Final = 100
+# Neither taken in after all nor given up.
+WAITING: Final = Q(replayed_at__isnull=True, discarded_at__isnull=True)
 _CAUSE_LENGTH: Final = 500
 # In the topic, where it has to be made; and until a broker that was away is looked for again.
 KEPT_DAYS: Final = 30
@@ -158,8 +161,8 @@ class Replay:
 
 
 def waiting(*, group: str, event_id: UUID | None = None) -> list[DeadLetter]:
-    """The group's letters that nobody has replayed, the oldest first."""
-    letters = DeadLetter.objects.filter(group__name=group, replayed_at__isnull=True)
+    """The group's letters that nobody has replayed or discarded, the oldest first."""
+    letters = DeadLetter.objects.filter(WAITING, group__name=group)
     if event_id is not None:
         letters = letters.filter(event_id=event_id)
     return list(letters.select_related("group").order_by("pk"))
@@ -208,7 +211,23 @@ def replay(*, letter_id: int, handler: Handler, now: datetime) -> Replay | None:
     return Replay(event_id=letter.event_id, group=group, failed=failed)
 
 
+def discard(*, letter_id: int, reason: str, now: datetime) -> bool:
+    """
+    Give one letter up: it is kept, its event stays marked as done with, and nobody takes it in any more.
+
+    :returns: whether it still waited, and nobody had it in hand.
+    """
+    with transaction.atomic():
+        letter = _locked(letter_id)
+        if letter is None:
+            return False
+        letter.discarded_at, letter.discard_reason = now, reason
+        letter.save(update_fields=["discarded_at", "discard_reason"])
+    log.info("dead_letter.discarded", event_id=str(letter.event_id))
+    return True
+
+
 def _locked(letter_id: int) -> DeadLetter | None:
-    """The letter, held until the transaction ends; None where it was replayed, or another holds it."""
+    """The letter, held until the transaction ends; None where it waits no more, or another holds it."""
     rows = DeadLetter.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=letter_id)
-    return rows.filter(replayed_at__isnull=True).first()
+    return rows.filter(WAITING).first()

@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 from confluent_kafka import Message
 
 from wallet_project.kernel.events.envelope import TOPIC, Event, NotAnEvent, read_event
+from wallet_project.kernel.events.recording import NotGenuine
 
 _NO_EVENTS: Final = UUID("aaebf1db-4fac-4675-bf65-26c8a4e0153b")
 
@@ -16,7 +17,7 @@ _NO_EVENTS: Final = UUID("aaebf1db-4fac-4675-bf65-26c8a4e0153b")
 class Received:
     """
     :ivar event: None where the bytes are no event; `not_an_event` then says why.
-    :ivar event_id: of bytes that are no event, the `place_id`.
+    :ivar event_id: of bytes that are no event, made from where they lay and what they are.
     """
 
     partition: int
@@ -45,12 +46,13 @@ class Received:
             )
         return cls(topic=topic, partition=partition, offset=offset, value=value, event_id=event.id, event=event)
 
-    @property
-    def place_id(self) -> UUID:
-        """No event's: made from where the message lay and what it is."""
-        return _place_id(self.topic, self.partition, self.offset, self.value)
+    def id_to_bury(self, error: BaseException) -> UUID:
+        """Under the id that a forged message bears, the event itself would pass for done with."""
+        if isinstance(error, NotGenuine):
+            return _place_id(self.topic, self.partition, self.offset, self.value)
+        return self.event_id
 
 
 def _place_id(topic: str, partition: int, offset: int, value: bytes) -> UUID:
-    """The bytes as well: a broker that lost its memory counts from zero again."""
+    """No event's. The bytes as well: a broker that lost its memory counts from zero again."""
     return uuid5(_NO_EVENTS, f"{topic}/{partition}/{offset}/{hashlib.sha256(value).hexdigest()}")
