@@ -14,7 +14,7 @@ from wallet_project.kernel.events.dead_letters import replay_all, waiting
 class Command(BaseCommand):
     help = (
         "Have the waiting dead letters taken in by their groups, in order, each in a transaction of its own;"
-        " or give one up. Several may run at once. Exits 0 when none of those asked for is left, 1 when some still fail."
+        " or give one up. Several may run at once. Exits 0 when none of those asked for is left, 1 when some fail."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
