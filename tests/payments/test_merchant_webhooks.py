@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -36,7 +35,6 @@ from tests.payments.merchant_receiver import (
     Receiver,
     endpoint_at,
     events_of,
-    receiving,
     send_all,
     take_in_all,
 )
@@ -48,17 +46,6 @@ from wallets.models import Merchant
 
 pytestmark = pytest.mark.usefixtures("database", "loopback")
 NOWHERE = "http://127.0.0.1:9/hook"
-
-
-@pytest.fixture
-def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "WEBHOOK_LOOPBACK", True)
-
-
-@pytest.fixture
-def shop() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 def pay(payer: Holder, books: Merchant, amount: str = "40", **fields: str) -> dict[str, Any]:

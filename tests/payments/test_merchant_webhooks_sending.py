@@ -1,7 +1,7 @@
 """How a message is sent until it is taken, by however many workers, to whatever servers there are."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from email.utils import format_datetime
@@ -26,17 +26,6 @@ from wallet_project.kernel.errors import Refusal
 
 pytestmark = pytest.mark.usefixtures("database", "loopback")
 NOWHERE = "http://127.0.0.1:9/hook"
-
-
-@pytest.fixture
-def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "WEBHOOK_LOOPBACK", True)
-
-
-@pytest.fixture
-def shop() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 def waiting(url: str, *, messages: int = 1) -> tuple[Holder, WebhookEndpoint, list[WebhookMessage]]:
