@@ -93,6 +93,12 @@ NOTICES: Final[dict[str, tuple[str, str, str]]] = {
         "A limit on what your wallet may pay or hold was raised.",
         _IF_NOT_YOU,
     ),
+    "notices_changed": (
+        "Messages about your wallet were switched off",
+        "Some of the messages that tell you what happens in your wallet were switched off. The wallet itself still "
+        "shows everything.",
+        "Look at your notification settings. " + _IF_NOT_YOU,
+    ),
     "kyc_decided": (
         "We looked at your identity documents",
         "What you sent us to prove who you are was decided about.",

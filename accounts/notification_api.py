@@ -11,9 +11,11 @@ from rest_framework.views import APIView
 
 from accounts import notifications
 from accounts.models import Notification, User
-from accounts.notification_preferences import ROWS, Choice, Preference, choose, preferences_of
+from accounts.notification_choices import Choice, choose
+from accounts.notification_preferences import ROWS, Preference, preferences_of
 from accounts.notification_texts import KINDS
 from accounts.session_api import RowLimit
+from accounts.tasks import wake_sender
 from wallet_project.kernel.fields import Text, UtcTime
 from wallet_project.kernel.schema import BODY_PROBLEMS, TOKEN_PROBLEMS, problems
 
@@ -154,12 +156,13 @@ class PreferencesView(APIView):
     def put(self, request: Request) -> Response:
         """
         Switch channels on or off. Kinds and channels that are left out stay as they are; all are set, or none. What is
-        `locked` cannot be switched off: `preference_locked`.
+        `locked` cannot be switched off: `preference_locked`. You are told by every channel when something is.
         """
         given = PreferencesRequest(data=request.data)
         given.is_valid(raise_exception=True)
         user = cast(User, request.user)
-        choose(user=user, choices=[Choice(**each) for each in given.validated_data["preferences"]])
+        choices = [Choice(**each) for each in given.validated_data["preferences"]]
+        wake_sender(choose(user=user, choices=choices, now=timezone.now()))
         return _answer(user)
 
 

@@ -5,15 +5,12 @@ The app itself tells everything. Only what departs from a default is stored. Wha
 be switched off: whoever had taken an account over would do that first.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
-
-from django.db import transaction
+from typing import Final
 
 from accounts.messages import NOTICES
 from accounts.models import NotificationPreference, User
-from wallet_project.kernel.errors import Refusal
 
 Channel = NotificationPreference.Channel
 CHANNELS: Final = tuple(Channel)
@@ -51,16 +48,6 @@ class Preference:
         return [(channel.value, _WORDS[channel], bool(getattr(self, channel.value))) for channel in CHANNELS]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """What somebody asks for; None leaves a channel as it is."""
-
-    kind: str
-    email: bool | None = None
-    sms: bool | None = None
-    push: bool | None = None
-
-
 def _row(name: str, label: str, hint: str, *kinds: str) -> Row:
     return Row(name=name, label=label, hint=hint, kinds=frozenset(kinds))
 
@@ -87,7 +74,7 @@ ROWS: Final = (
     _row("limits", "Limits", "When a payment was stopped by one.", "limit_hit"),
     _row("webhooks", "A shop’s webhooks", "When one was switched off.", "webhook_disabled"),
 )
-_BY_NAME: Final = {row.name: row for row in ROWS}
+ROW_NAMED: Final = {row.name: row for row in ROWS}
 ROW_OF_KIND: Final = {kind: row for row in ROWS for kind in row.kinds}
 
 
@@ -98,38 +85,6 @@ def preferences_of(*, user: User) -> list[Preference]:
         Preference(row=row, **{channel.value: _is_on(row, channel, user, chosen) for channel in CHANNELS})
         for row in ROWS
     ]
-
-
-def choose(*, user: User, choices: Sequence[Choice]) -> None:
-    """
-    Set some of them; what is not named stays.
-
-    :raises Refusal: `invalid`: an unknown kind, or one named twice; `preference_locked`: a channel of a locked row is
-        to be switched off. Then nothing is changed.
-    """
-    wanted: dict[tuple[str, str], bool] = {}
-    seen: set[str] = set()
-    for number, choice in enumerate(choices):
-        field = f"preferences.{number}.kind"
-        row = _BY_NAME.get(choice.kind)
-        if row is None:
-            raise Refusal.of_field(field, "There is no such kind of notification.", "unknown_kind")
-        if row.name in seen:
-            raise Refusal.of_field(field, "This kind is named twice.", "repeated")
-        seen.add(row.name)
-        for channel in CHANNELS:
-            is_on = getattr(choice, channel.value)
-            if row.is_locked and is_on is False:
-                raise Refusal(
-                    "preference_locked",
-                    "Notifications about your account’s safety cannot be switched off.",
-                    errors=[
-                        {"field": f"preferences.{number}.{channel.value}", "code": "locked", "detail": "Always on."}
-                    ],
-                )
-            if is_on is not None and not row.is_locked:
-                wanted[row.name, channel.value] = is_on
-    _store(user, wanted)
 
 
 def channels_for(*, wanted: Iterable[tuple[User, str]]) -> list[frozenset[Channel]]:
@@ -149,10 +104,10 @@ def channels_for(*, wanted: Iterable[tuple[User, str]]) -> list[frozenset[Channe
 def _is_on(row: Row, channel: Channel, user: User, chosen: _Chosen) -> bool:
     if row.is_locked:
         return True
-    return chosen.get((row.name, channel.value), _default(channel, user))
+    return chosen.get((row.name, channel.value), default_of(channel, user))
 
 
-def _default(channel: Channel, user: User) -> bool:
+def default_of(channel: Channel, user: User) -> bool:
     """An SMS costs money and interrupts: only where there is no e-mail address to write to."""
     if channel == Channel.SMS:
         return user.email is None or user.email_verified_at is None
@@ -165,18 +120,3 @@ def _chosen(users: Collection[int]) -> dict[int, dict[tuple[str, str], bool]]:
     for user, kind, channel, is_on in rows.values_list("user", "kind", "channel", "is_on"):
         found.setdefault(user, {})[kind, channel] = is_on
     return found
-
-
-def _store(user: User, wanted: Mapping[tuple[str, str], bool]) -> None:
-    """Only what departs from the default is kept, so that a better default reaches whoever chose nothing."""
-    departing = {place: is_on for place, is_on in wanted.items() if is_on != _default(Channel(place[1]), user)}
-    with transaction.atomic():
-        for kind, channel in wanted.keys() - departing.keys():
-            NotificationPreference.objects.filter(user=user, kind=kind, channel=channel).delete()
-        rows: list[Any] = [
-            NotificationPreference(user=user, kind=kind, channel=channel, is_on=is_on)
-            for (kind, channel), is_on in sorted(departing.items())
-        ]
-        NotificationPreference.objects.bulk_create(
-            rows, update_conflicts=True, unique_fields=["user", "kind", "channel"], update_fields=["is_on"]
-        )

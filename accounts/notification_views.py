@@ -17,9 +17,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import notifications
 from accounts.models import Notification, User
-from accounts.notification_preferences import CHANNELS, ROWS, Choice, choose, preferences_of
+from accounts.notification_choices import Choice, choose
+from accounts.notification_preferences import CHANNELS, ROWS, preferences_of
 from accounts.push_views import push_card
 from accounts.signed_in import SignedInRequest, signed_in
+from accounts.tasks import wake_sender
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.page_limits import counted_as
 from wallet_project.kernel.redirects import see_other
@@ -95,7 +97,8 @@ def notifications_read(request: SignedInRequest) -> HttpResponse:
 def preferences(request: SignedInRequest) -> HttpResponse:
     """A box for each channel of each row. A box that is not sent is off; those of a locked row are not looked at."""
     if request.method == "POST":
-        choose(user=request.user, choices=[_choice(request, row.name) for row in ROWS if not row.is_locked])
+        choices = [_choice(request, row.name) for row in ROWS if not row.is_locked]
+        wake_sender(choose(user=request.user, choices=choices, now=timezone.now()))
         messages.success(request, "Your notification settings are saved.")
         return see_other("notification_preferences")
     shown = {"preferences": preferences_of(user=request.user), "push": push_card(request), "here": "account"}

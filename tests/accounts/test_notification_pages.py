@@ -116,6 +116,9 @@ def test_boxes_say_what_is_on_and_a_locked_one_cannot_be_taken() -> None:
     assert 'name="money_in.email">' in page
     assert 'name="security.email" checked disabled' in page
     assert not NotificationPreference.objects.filter(user=asha.user, kind="security").exists()
+    # A thief at a page that was left open would do that first.
+    told = Notification.objects.get(user=asha.user, kind="notices_changed")
+    assert told.messages.exists()
 
 
 def test_every_page_of_somebody_signed_in_has_the_bell_and_no_other_page_asks_anything() -> None:

@@ -11,7 +11,9 @@ from django.utils import timezone
 
 from accounts import purging
 from accounts.erasing import erase_person
-from accounts.models import Notification, NotificationPreference, OutgoingMessage, User
+from accounts.models import Notification, NotificationPreference, OutgoingMessage, SecurityEvent, User
+from accounts.notification_choices import FOLDED_FOR, Choice
+from accounts.notification_choices import choose as switch_off
 from accounts.notification_preferences import ROW_OF_KIND, ROWS, channels_for
 from accounts.notification_texts import _TEXTS, KINDS, words_of
 from accounts.notifications import _BELL, New, add, bell_of, told_after
@@ -167,7 +169,35 @@ def test_what_is_switched_off_stays_in_the_app_and_leaves_no_more() -> None:
     assert answer.json() == call("GET", "/me/notification-preferences", access=access_of(asha)).json()
     assert tell(asha) == []
     assert channels(tell(asha, kind="money_out")) == ["email", "phone"]
-    assert len(titles(asha)) == 2
+    assert len(titles(asha)) == 3
+
+
+def told_of_it(user: User) -> list[Notification]:
+    return list(Notification.objects.filter(user=user, kind="notices_changed").order_by("pk"))
+
+
+def switched_off(user: User) -> list[str]:
+    rows = SecurityEvent.objects.filter(kind="notices.switched_off", subject=user).order_by("pk")
+    return [row.details["off"] for row in rows]
+
+
+def test_who_switches_messages_off_is_told_so_by_every_channel_and_once_within_minutes() -> None:
+    asha = person(email=new_email(), phone=new_phone())
+    # What is switched on, or was off before, is no news.
+    choose(asha, {"kind": "money_out", "email": True, "sms": True}, {"kind": "money_in", "sms": False})
+    assert told_of_it(asha) == []
+    choose(asha, {"kind": "money_out", "email": False, "sms": False}, {"kind": "money_in", "push": False})
+    (told,) = told_of_it(asha)
+    assert sorted(told.messages.values_list("channel", flat=True)) == ["email", "phone"]
+    assert not re.search(r"\d", told.title + told.text)
+    choose(asha, {"kind": "money_in", "email": False})
+    assert told_of_it(asha) == [told]
+    # Each is on record, and what comes later is told anew.
+    assert switched_off(asha) == ["money_in.push money_out.email money_out.sms", "money_in.email"]
+    later = timezone.now() + FOLDED_FOR
+    assert len(switch_off(user=asha, choices=[Choice(kind="topups", email=False)], now=later)) == 2
+    assert len(told_of_it(asha)) == 2
+    assert ROW_OF_KIND["notices_changed"].is_locked
 
 
 def test_only_what_departs_from_the_default_is_kept() -> None:
