@@ -16,8 +16,9 @@ from accounts.notification_preferences import ROWS, Preference, preferences_of
 from accounts.notification_texts import KINDS
 from accounts.session_api import RowLimit
 from accounts.tasks import wake_sender
+from wallet_project.kernel.bodiless import BodilessView
 from wallet_project.kernel.fields import Text, UtcTime
-from wallet_project.kernel.schema import BODY_PROBLEMS, TOKEN_PROBLEMS, problems
+from wallet_project.kernel.schema import BODILESS_PROBLEMS, BODY_PROBLEMS, TOKEN_PROBLEMS, problems
 
 # Far past what any name of ours is: the deed says no with better words.
 _LONGEST_TEXT = 100
@@ -105,13 +106,13 @@ class NotificationsView(APIView):
         return Response({"results": shown.data, "next": page.next, "unread": notifications.unread_of(user=user)})
 
 
-class ReadAllView(APIView):
+class ReadAllView(BodilessView):
     throttle_scope = "read"
 
     @extend_schema(
         operation_id="notifications_read",
         request=None,
-        responses={204: None, **problems(*TOKEN_PROBLEMS)},
+        responses={204: None, **problems(*BODILESS_PROBLEMS, *TOKEN_PROBLEMS)},
         tags=["Notifications"],
     )
     def post(self, request: Request) -> Response:
@@ -120,13 +121,13 @@ class ReadAllView(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class ReadView(APIView):
+class ReadView(BodilessView):
     throttle_scope = "read"
 
     @extend_schema(
         operation_id="notification_read",
         request=None,
-        responses={200: NotificationAnswer, **problems(*TOKEN_PROBLEMS, "not_found")},
+        responses={200: NotificationAnswer, **problems(*BODILESS_PROBLEMS, *TOKEN_PROBLEMS, "not_found")},
         tags=["Notifications"],
     )
     def post(self, request: Request, id: str) -> Response:

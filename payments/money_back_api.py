@@ -19,8 +19,9 @@ from payments.models import MoneyBack
 from payments.money_back import Said
 from payments.money_back_queries import find_one, of_person, seen_by
 from payments.texts import LONGEST_NOTE
+from wallet_project.kernel.bodiless import BodilessView
 from wallet_project.kernel.fields import Text, UtcTime
-from wallet_project.kernel.schema import BODY_PROBLEMS, TOKEN_PROBLEMS, problems
+from wallet_project.kernel.schema import BODILESS_PROBLEMS, BODY_PROBLEMS, TOKEN_PROBLEMS, problems
 from wallets.serializers import MoneyAnswer
 
 _ROLES: Final = ("asker", "asked")
@@ -137,6 +138,7 @@ class GiveView(MoneyView):
         responses={
             201: TransactionAnswer,
             **problems(
+                *BODILESS_PROBLEMS,
                 *TOKEN_PROBLEMS,
                 *KEY_PROBLEMS,
                 *STEP_UP_PROBLEMS,
@@ -157,7 +159,7 @@ class GiveView(MoneyView):
         )
 
 
-class _AnswerView(APIView):
+class _AnswerView(BodilessView):
     """What ends or changes a request without moving money. Twice is as good as once."""
 
     def act(self, user: User, id: str) -> Said:
@@ -168,7 +170,7 @@ class _AnswerView(APIView):
         return _answered(user, self.act(user, id))
 
 
-_OVER: Final = problems(*TOKEN_PROBLEMS, "not_found", "money_back_over")
+_OVER: Final = problems(*BODILESS_PROBLEMS, *TOKEN_PROBLEMS, "not_found", "money_back_over")
 
 
 class DeclineView(_AnswerView):
@@ -195,7 +197,14 @@ class HoldView(_AnswerView):
         request=None,
         responses={
             200: MoneyBackAnswer,
-            **problems(*TOKEN_PROBLEMS, "not_found", "money_back_over", "insufficient_funds", "wallet_frozen"),
+            **problems(
+                *BODILESS_PROBLEMS,
+                *TOKEN_PROBLEMS,
+                "not_found",
+                "money_back_over",
+                "insufficient_funds",
+                "wallet_frozen",
+            ),
         },
         tags=["Money back"],
     )

@@ -7,13 +7,13 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts.models import User
 from accounts.tasks import wake_sender
 from accounts.tokens import Claims
 from payments.not_me import own_notification, stop
-from wallet_project.kernel.schema import TOKEN_PROBLEMS, problems
+from wallet_project.kernel.bodiless import BodilessView
+from wallet_project.kernel.schema import BODILESS_PROBLEMS, TOKEN_PROBLEMS, problems
 
 
 class StoppedAnswer(serializers.Serializer[None]):
@@ -23,11 +23,11 @@ class StoppedAnswer(serializers.Serializer[None]):
     sessions_ended = serializers.IntegerField(help_text="All of yours but the one that asks.")
 
 
-class NotMeView(APIView):
+class NotMeView(BodilessView):
     @extend_schema(
         operation_id="notification_not_me",
         request=None,
-        responses={200: StoppedAnswer, **problems(*TOKEN_PROBLEMS, "not_found")},
+        responses={200: StoppedAnswer, **problems(*BODILESS_PROBLEMS, *TOKEN_PROBLEMS, "not_found")},
         tags=["Identity"],
     )
     def post(self, request: Request, id: str) -> Response:

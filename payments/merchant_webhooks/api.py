@@ -25,8 +25,9 @@ from payments.merchant_webhooks.serializers import (
 from payments.models import WebhookEndpoint
 from payments.tasks import send_merchant_webhooks
 from payments.waking import wake
+from wallet_project.kernel.bodiless import BodilessView
 from wallet_project.kernel.rate_limits import SAFE_METHODS
-from wallet_project.kernel.schema import BODY_PROBLEMS, TOKEN_PROBLEMS, problems
+from wallet_project.kernel.schema import BODILESS_PROBLEMS, BODY_PROBLEMS, TOKEN_PROBLEMS, problems
 
 _AGAIN_PROBLEMS: Final = ("credentials_invalid", "otp_required", "otp_invalid", "too_many_tries")
 _TAGS: Final = ["Webhooks"]
@@ -141,13 +142,16 @@ class RotateView(APIView):
         return Response(_with_secret(rotated))
 
 
-class PingView(APIView):
+class PingView(BodilessView):
     throttle_scope = "deliveries"
 
     @extend_schema(
         operation_id="webhook_endpoint_ping",
         request=None,
-        responses={202: DeliveryAnswer, **problems(*TOKEN_PROBLEMS, "not_found", "webhook_disabled")},
+        responses={
+            202: DeliveryAnswer,
+            **problems(*BODILESS_PROBLEMS, *TOKEN_PROBLEMS, "not_found", "webhook_disabled"),
+        },
         tags=_TAGS,
     )
     def post(self, request: Request, id: str) -> Response:
@@ -186,13 +190,16 @@ class DeliveryView(APIView):
         return Response(DeliveryWithAttemptsAnswer(shown).data)
 
 
-class RedeliverView(APIView):
+class RedeliverView(BodilessView):
     throttle_scope = "deliveries"
 
     @extend_schema(
         operation_id="webhook_redeliver",
         request=None,
-        responses={202: DeliveryAnswer, **problems(*TOKEN_PROBLEMS, "not_found", "webhook_disabled")},
+        responses={
+            202: DeliveryAnswer,
+            **problems(*BODILESS_PROBLEMS, *TOKEN_PROBLEMS, "not_found", "webhook_disabled"),
+        },
         tags=_TAGS,
     )
     def post(self, request: Request, id: str, message: str) -> Response:

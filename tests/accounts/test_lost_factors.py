@@ -60,10 +60,10 @@ def agreed(user: User, first: User, second: User) -> LostFactor:
 
 
 def link_sent_to(address: str) -> str:
-    """The newest message's, without the host."""
+    """The newest message's that stops the taking away, without the host."""
     deliver()
     newest = InboxMessage.objects.filter(to=address).order_by("-pk")[0]
-    (link,) = re.findall(rf"{re.escape(settings.PUBLIC_URL)}(/\S+)", newest.text)
+    (link,) = re.findall(rf"{re.escape(settings.PUBLIC_URL)}(/lost-factor/\S+)", newest.text)
     return str(link)
 
 

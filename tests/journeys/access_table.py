@@ -92,6 +92,8 @@ PAGES: Final[Mapping[str, Access]] = {
     "password/reset/confirm": Access(GET=PUBLIC, POST=PUBLIC),
     # By the token of a message's link alone.
     "password/reset/link": Access(GET=PUBLIC, POST=PUBLIC),
+    # Before whatever ends other sign-ins: their browsers are woken no more.
+    "notifications/push/<str:id>/off": Access(POST=OWN, id="push"),
     "account": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "account/password": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "account/addresses/add": Access(GET=SIGNED_IN, POST=SIGNED_IN),
@@ -115,7 +117,6 @@ PAGES: Final[Mapping[str, Access]] = {
     "notifications/preferences": Access(GET=SIGNED_IN, POST=SIGNED_IN),
     "notifications/<str:id>/read": Access(POST=OWN, id="notification"),
     "notifications/push": Access(POST=SIGNED_IN),
-    "notifications/push/<str:id>/off": Access(POST=OWN, id="push"),
     "push-worker.js": Access(GET=PUBLIC),
     "dev/inbox": Access(GET=PUBLIC),
     # ledger

@@ -252,6 +252,7 @@ def test_every_page_fits_a_small_telephone_has_one_heading_and_labels_its_fields
         assert page.locator("h1").count() == 1, path
     page.goto("/")
     page.locator(".line").first.click()
+    page.wait_for_url("**/receipts/*")
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     context.close()
 

@@ -48,6 +48,27 @@ CALLS: Final = {
     "/transactions": {"GET"},
     "/transactions/{id}": {"GET"},
     "/transactions/{id}/refund": {"POST"},
+    "/me/blocked-people": {"GET", "POST"},
+    "/me/blocked-people/{id}": {"DELETE"},
+    "/me/notification-preferences": {"GET", "PUT"},
+    "/money-back": {"GET"},
+    "/money-back/{id}": {"GET"},
+    "/money-back/{id}/decline": {"POST"},
+    "/money-back/{id}/give": {"POST"},
+    "/money-back/{id}/hold": {"POST"},
+    "/money-back/{id}/withdraw": {"POST"},
+    "/notifications": {"GET"},
+    "/notifications/read": {"POST"},
+    "/notifications/{id}/not-me": {"POST"},
+    "/notifications/{id}/read": {"POST"},
+    "/transactions/{id}/money-back": {"POST"},
+    "/webhook-endpoints": {"GET", "POST"},
+    "/webhook-endpoints/{id}": {"GET", "PATCH", "DELETE"},
+    "/webhook-endpoints/{id}/deliveries": {"GET"},
+    "/webhook-endpoints/{id}/deliveries/{message}": {"GET"},
+    "/webhook-endpoints/{id}/deliveries/{message}/redeliver": {"POST"},
+    "/webhook-endpoints/{id}/ping": {"POST"},
+    "/webhook-endpoints/{id}/rotate": {"POST"},
     "/webhooks/razorpay": {"POST"},
     # Described, for it is one line of settings away; while its gateway is not set up it is not found.
     "/webhooks/stripe": {"POST"},
@@ -71,7 +92,7 @@ def test_a_sane_request_id_comes_back_and_another_is_invented(api: Api) -> None:
 def test_every_method_of_every_call_is_answered_or_refused_as_a_problem(api: Api, asha: Person) -> None:
     for path, allowed in CALLS.items():
         for method in METHODS:
-            url = re.sub(r"\{(id|type|channel)\}", "txn_01m87w95pve2xsecant49kwd90", path)
+            url = re.sub(r"\{(id|type|channel|message)\}", "txn_01m87w95pve2xsecant49kwd90", path)
             answer = api.call(method, url, headers=asha.headers())
             if method == "OPTIONS":
                 assert answer.status_code == 200, path
@@ -96,7 +117,7 @@ def test_who_says_nothing_of_themselves_is_asked_to_sign_in_whatever_they_ask(ap
 
 ABSENT: Final = (
     "", "/", "/nowhere", "/me/", "/wallet/transfer/", "/transactions/",
-    "/statements", "/notifications", "/me/sessions/", "/ME", "//me", "/%00", "/me%2f",
+    "/statements", "/me/sessions/", "/ME", "//me", "/%00", "/me%2f",
 )  # fmt: skip
 
 

@@ -75,6 +75,8 @@ COMPARED: Final = frozenset(
             "user",
         ),
         *("account_number", "razorpay_order_id", "razorpay_payment_id", "razorpay_signature"),
+        # Of a browser's push service, as it makes them.
+        *("endpoint", "p256dh", "auth"),
         # Of notifications, one of a few.
         "kind",
         # Of an identity document, each kind's by its shape (accounts.kyc_numbers).

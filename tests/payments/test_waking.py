@@ -15,6 +15,7 @@ from typing import Any, Final
 import pytest
 from structlog.testing import capture_logs
 
+from accounts import tasks as accounts_tasks
 from payments import tasks
 from payments.models import WebhookEvent
 from payments.waking import MOST_TOGETHER, MOST_WAITING, Waker, _Word
@@ -157,12 +158,13 @@ def test_a_burst_is_told_to_few_tasks_and_every_word_of_it_to_one() -> None:
 def test_every_door_wakes_a_task_by_arguments_that_it_takes() -> None:
     """The sweeps would hide a wrong name: everything would still happen, only later."""
     wakings = 0
-    for path in (CHECKOUT / "payments").glob("*.py"):
+    for path in (CHECKOUT / "payments").rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text())):
             name = getattr(getattr(call, "func", None), "id", "")
             if not isinstance(call, ast.Call) or name not in ("wake", "wake_together"):
                 continue
-            task = getattr(tasks, ast.unparse(call.args[0]).rsplit(".", 1)[-1])
+            named = ast.unparse(call.args[0]).rsplit(".", 1)[-1]
+            (task,) = [getattr(room, named) for room in (tasks, accounts_tasks) if hasattr(room, named)]
             given = {keyword.arg for keyword in call.keywords} or {ast.literal_eval(call.args[1])}
             assert given == set(inspect.signature(task.run).parameters), f"{path.name}: {ast.unparse(call)}"
             wakings += 1

@@ -11,6 +11,8 @@ from wallet_project.kernel.problems import MEDIA_TYPE
 
 # What any call with a body may be answered before it is looked at.
 BODY_PROBLEMS: Final = ("invalid", "parse_error", "body_too_large", "unsupported_media_type")
+# The same where no body is asked for, so that none can be invalid.
+BODILESS_PROBLEMS: Final = BODY_PROBLEMS[1:]
 # What any call with a token may be answered.
 TOKEN_PROBLEMS: Final = ("not_authenticated", "token_invalid", "blocked")
 
