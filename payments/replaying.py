@@ -35,31 +35,33 @@ def replay_letter(*, letter: DeadLetter, by: User, now: datetime) -> Replay | No
     return outcome
 
 
-def discard_letter(*, letter: DeadLetter, by: User, reason: str, now: datetime) -> bool:
+def discard_letter(*, letter: DeadLetter, by: User, reason: str, now: datetime) -> list[int]:
     """
-    Give it up; what it told is never taken in. False where it waits no more, or somebody else has it in hand.
+    Give it up; what it told is never taken in.
 
-    :raises Refusal: `permission_denied`; `invalid`: no reason, or too long a one.
+    :returns: no messages: nobody is told.
+    :raises Refusal: `permission_denied`; `invalid`: no reason, or too long a one; `not_found`: it waits no more, or
+        somebody else has it in hand.
     """
     _require(by, DISCARDED, letter, now)
-    return _discard(letter, by, reason, now)
+    _discard(letter, by, reason, now)
+    return []
 
 
-def discard_as_operator(*, letter: DeadLetter, reason: str, now: datetime) -> bool:
+def discard_as_operator(*, letter: DeadLetter, reason: str, now: datetime) -> None:
     """The same, by whoever runs the programs."""
-    return _discard(letter, None, reason, now)
+    _discard(letter, None, reason, now)
 
 
-def _discard(letter: DeadLetter, by: User | None, reason: str, now: datetime) -> bool:
+def _discard(letter: DeadLetter, by: User | None, reason: str, now: datetime) -> None:
     reason = reason.strip()
     if not 0 < len(reason) <= LONGEST_REASON:
         raise Refusal.of_field("reason", f"Write why, in at most {LONGEST_REASON} characters.", "reason")
     with transaction.atomic():
-        done = discard(letter_id=letter.pk, reason=reason, now=now)
-        if done:
-            about, group = str(letter.event_id), letter.group.name
-            audit.record(DISCARDED, now=now, actor=by, object=about, reason=reason, group=group)
-    return done
+        if not discard(letter_id=letter.pk, reason=reason, now=now):
+            raise Refusal("not_found", "It waits no more, or somebody else has it in hand.")
+        about, group = str(letter.event_id), letter.group.name
+        audit.record(DISCARDED, now=now, actor=by, object=about, reason=reason, group=group)
 
 
 def _require(by: User, kind: str, letter: DeadLetter, now: datetime) -> None:

@@ -7,10 +7,10 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 
+from accounts.admin.acting import act_with_reason
 from accounts.models import User
 from payments.admin.forms import DiscardForm
 from payments.admin.showing import address_of, as_text
@@ -118,16 +118,17 @@ class DeadLetterAdmin(FoundByNameAdmin):
             raise PermissionDenied
         letter = self._letter(request, pk)
         form = DiscardForm(request.POST or None)
-        if not form.is_valid():
-            context = {**self.admin_site.each_context(request), "opts": self.opts, "letter": letter, "form": form}
-            return TemplateResponse(request, "admin/kernel/deadletter/discard.html", context)
-        reason = form.cleaned_data["reason"]
-        if discard_letter(letter=letter, by=cast(User, request.user), reason=reason, now=timezone.now()):
-            messages.success(request, "It is discarded.")
-            self.log_change(request, letter, f"Discarded: {reason}")
-        else:
-            messages.warning(request, "Nothing to do: it waits no more, or somebody else is at it.")
-        return HttpResponseRedirect(address_of(letter))
+        by = cast(User, request.user)
+        done = act_with_reason(
+            self,
+            request,
+            row=letter,
+            form=form,
+            deed=lambda reason: discard_letter(letter=letter, by=by, reason=reason, now=timezone.now()),
+            logged="Discarded",
+            told=lambda: "It is discarded.",
+        )
+        return done or self.page_between(request, "admin/kernel/deadletter/discard.html", letter=letter, form=form)
 
     def _letter(self, request: HttpRequest, pk: int) -> DeadLetter:
         letter: DeadLetter | None = self.get_queryset(request).select_related("group").filter(pk=pk).first()

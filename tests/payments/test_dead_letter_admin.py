@@ -123,7 +123,7 @@ def test_a_lead_discards_what_can_never_be_taken_in_and_says_why(
     assert waiting(group=stream.group) == []
     # Neither again, nor taken in after all; and its event is as done with as it was.
     cured.add(poison.id)
-    assert press(lead, letter, "discard", reason="Again").startswith("Nothing to do")
+    assert "It waits no more" in shown(lead.post(page_of(letter, "discard"), {"reason": "Again"}))
     assert press(lead, letter, "replay").startswith("Nothing to do")
     assert not stream.effects([poison])
     assert ConsumedEvent.objects.get(group=letter.group, event_id=poison.id).is_dead

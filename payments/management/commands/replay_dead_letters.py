@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from payments.consumers import GROUPS
 from payments.replaying import discard_as_operator
+from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.events.dead_letters import replay_all, waiting
 
 
@@ -54,10 +55,14 @@ class Command(BaseCommand):
         letters = waiting(group=group, event_id=event)
         if dry_run:
             self._list([group], event)
-        elif not letters or not discard_as_operator(letter=letters[0], reason=reason, now=timezone.now()):
+            return
+        if not letters:
             raise CommandError("There is no such letter that waits.")
-        else:
-            self.stdout.write(f"{group} {event} discarded")
+        try:
+            discard_as_operator(letter=letters[0], reason=reason, now=timezone.now())
+        except Refusal as refusal:
+            raise CommandError(refusal.detail) from refusal
+        self.stdout.write(f"{group} {event} discarded")
 
     def _list(self, groups: list[str], event: UUID | None) -> None:
         for name in groups:
