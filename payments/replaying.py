@@ -11,6 +11,7 @@ from payments.consumers import GROUPS
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.events.dead_letters import Replay, discard, replay
 from wallet_project.kernel.models import DeadLetter
+from wallet_project.kernel.reasons import read_reason
 
 PERMISSION: Final = "kernel.replay_deadletter"
 KIND: Final = "dead_letter.replayed"
@@ -40,7 +41,7 @@ def discard_letter(*, letter: DeadLetter, by: User, reason: str, now: datetime) 
     Give it up; what it told is never taken in.
 
     :returns: no messages: nobody is told.
-    :raises Refusal: `permission_denied`; `invalid`: no reason, or too long a one; `not_found`: it waits no more, or
+    :raises Refusal: `permission_denied`; `invalid`: no reason, or none that may be kept; `not_found`: it waits no more, or
         somebody else has it in hand.
     """
     _require(by, DISCARDED, letter, now)
@@ -54,9 +55,7 @@ def discard_as_operator(*, letter: DeadLetter, reason: str, now: datetime) -> No
 
 
 def _discard(letter: DeadLetter, by: User | None, reason: str, now: datetime) -> None:
-    reason = reason.strip()
-    if not 0 < len(reason) <= LONGEST_REASON:
-        raise Refusal.of_field("reason", f"Write why, in at most {LONGEST_REASON} characters.", "reason")
+    reason = read_reason(reason, longest=LONGEST_REASON)
     with transaction.atomic():
         if not discard(letter_id=letter.pk, reason=reason, now=now):
             raise Refusal("not_found", "It waits no more, or somebody else has it in hand.")

@@ -30,6 +30,7 @@ from tests.payments.cast import Holder, fund, holder, merchant
 from tests.payments.staff import browser_of, list_of, page_of
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import new_uuid
+from wallet_project.kernel.models import ConsumerGroup, DeadLetter
 from wallets.models import Merchant
 from wallets.opening import open_merchant
 
@@ -155,6 +156,20 @@ def _case() -> Case:
     )
 
 
+def _letter() -> DeadLetter:
+    group, _ = ConsumerGroup.objects.get_or_create(name="free-text", defaults={"registered_at": timezone.now()})
+    return DeadLetter.objects.create(
+        group=group,
+        event_id=new_uuid(),
+        partition=0,
+        offset=0,
+        value=b"?",
+        cause="Seen",
+        tries=5,
+        created_at=timezone.now(),
+    )
+
+
 def _sent(cast: Cast) -> str:
     """A transfer of hers, by its id."""
     answer = cast.asha.post("/wallet/transfer", {"to": cast.meera.email, "amount": "1"})
@@ -268,6 +283,7 @@ FREE: Final[dict[str, Callable[[Cast], Any]]] = {
     "payments.admin.forms.DecisionForm.reason": lambda cast: _by_lead(
         cast, _proposal(), "decide", answer="approve", reason=TYPED
     ),
+    "payments.admin.forms.DiscardForm.reason": lambda cast: _by_lead(cast, _letter(), "discard", reason=TYPED),
     "payments.admin.forms.RefundForm.reason": lambda cast: _by_lead(
         cast, _order(cast), "refund", step="confirm", amount="1", reason=TYPED
     ),
