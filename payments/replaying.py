@@ -41,8 +41,8 @@ def discard_letter(*, letter: DeadLetter, by: User, reason: str, now: datetime) 
     Give it up; what it told is never taken in.
 
     :returns: no messages: nobody is told.
-    :raises Refusal: `permission_denied`; `invalid`: no reason, or none that may be kept; `not_found`: it waits no more, or
-        somebody else has it in hand.
+    :raises Refusal: `permission_denied`; `invalid`: no reason, or none that may be kept; `not_found`: it waits no
+        more, or somebody else has it in hand.
     """
     _require(by, DISCARDED, letter, now)
     _discard(letter, by, reason, now)
