@@ -1,6 +1,7 @@
 """A crowd for the benchmarks: people with wallets, and money in each of them that the ledger can prove."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -12,6 +13,7 @@ from accounts.models import Actor, Session, User
 from ledger.movements import Group, Movement
 from ledger.posting import post
 from ledger.system_wallets import system_wallet
+from payments.models.limits import HoldingLimit, Limited, LimitRule
 from wallet_project.kernel.ids import new_uuid
 from wallets.models import Wallet
 
@@ -20,8 +22,9 @@ _CHUNK: Final = 500
 
 
 def make_people(count: int) -> None:
-    """`count` verified people, each with an actor and an INR wallet that holds `FUNDS`."""
+    """`count` verified people, each with an actor and an INR wallet that holds `FUNDS`; no transfer meets a limit."""
     now = timezone.now()
+    _open_limits(now)
     users = User.objects.bulk_create(
         [
             User(email=f"person{i}@example.com", full_name=f"Person {i}", email_verified_at=now, password="!")
@@ -53,6 +56,21 @@ def make_people(count: int) -> None:
                 for wallet in chunk
             ]
         )
+
+
+def _open_limits(now: datetime) -> None:
+    """They are judged as ever, and let everything pass: what is measured is a transfer, not its refusal."""
+    level, much, why = User.KycLevel.MINIMUM, FUNDS * 1000, "A benchmark."
+    HoldingLimit.objects.create(kyc_level=level, most=much, since=now, reason=why)
+    LimitRule.objects.create(
+        kyc_level=level,
+        type=Limited.TRANSFER,
+        per_transaction=much,
+        per_day=much,
+        per_month=much,
+        since=now,
+        reason=why,
+    )
 
 
 def access_tokens(count: int) -> list[tuple[str, str]]:
