@@ -14,7 +14,7 @@ from wallet_project.kernel.events import pruning as pruning_module
 from wallet_project.kernel.events import republishing as republishing_module
 from wallet_project.kernel.events.lanes import Session, open_session
 from wallet_project.kernel.events.pruning import pruning
-from wallet_project.kernel.events.republishing import MOST_DOUBLINGS, republishing
+from wallet_project.kernel.events.republishing import MOST_DOUBLINGS, publish_all_again, republishing
 from wallet_project.kernel.models import ConsumedEvent, ConsumerGroup, OutboxEvent
 
 pytestmark = pytest.mark.usefixtures("database", "nothing_else")
@@ -121,6 +121,20 @@ def test_a_sweep_goes_on_where_it_ended_and_begins_anew_at_the_end(
     record(group, *owed)
     assert [look(session) for _ in range(2)] == [True, False]
     assert all(is_settled(found) for found in owed)
+
+
+def test_a_broker_that_forgot_is_told_all_that_is_owed_however_much_was_published_in_one_moment(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(republishing_module, "BATCH", 2)
+    consumers = registered("one")
+    found = [event(published_seconds_ago=1) for _ in range(5)]
+    record(consumers, found[0])
+    moment = timezone.now() - timedelta(seconds=1)
+    OutboxEvent.objects.filter(event_id__in=found).update(published_at=moment)
+    publish_all_again(session)
+    assert [is_settled(one) for one in found] == [True, False, False, False, False]
+    assert [waits(one) for one in found] == [False, True, True, True, True]
 
 
 def test_what_is_settled_long_enough_is_forgotten_with_who_had_it_and_nothing_else(

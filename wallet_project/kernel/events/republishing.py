@@ -75,12 +75,9 @@ def publish_all_again(session: Session) -> None:
     A relay that dies half-way through leaves the rest to `republishing`.
     """
     ((before,),) = session.execute("SELECT clock_timestamp()").fetchall()
-    after: datetime | str = "-infinity"
-    while True:
-        found = _look(session, seconds=0, settle_seconds=0, after=after, before=before)
-        if not found.is_full:
-            return
-        after = found.last
+    # Always from the beginning: whatever was looked at is settled or waits, and many may be of one moment.
+    while _look(session, seconds=0, settle_seconds=0, after="-infinity", before=before).is_full:
+        continue
 
 
 class _Found(NamedTuple):
