@@ -135,7 +135,7 @@ def main(wanted: Sequence[str]) -> int:
                 print(sound.said)
                 print("The tests are red without any mutant: they would notice nothing.")
                 return 1
-            print(f"{'no guard dropped':54}{'green':10}{sound.seconds:5.0f} s", flush=True)
+            print(f"{'no guard dropped':54} {'green':10}{sound.seconds:5.0f} s", flush=True)
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 tried = [pool.submit(try_mutant, n, mutant, source, home, where) for n, mutant in enumerate(chosen)]
                 survivors = [not report(mutant, future.result()) for mutant, future in zip(chosen, tried, strict=True)]
@@ -150,7 +150,7 @@ def report(mutant: Mutant, run: Run) -> bool:
     """A line of the table. True if a test failed, as it must; not if the run merely broke."""
     noticed = run.status == 1 and bool(run.first_failure)
     print(
-        f"{mutant.guard:54}{'red' if noticed else 'SURVIVED':10}{run.seconds:5.0f} s  {run.first_failure}", flush=True
+        f"{mutant.guard:54} {'red' if noticed else 'SURVIVED':10}{run.seconds:5.0f} s  {run.first_failure}", flush=True
     )
     if not noticed:
         print(run.said[-3000:], flush=True)
