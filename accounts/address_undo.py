@@ -8,7 +8,6 @@ A link's token is made from its change's id under CODE_PEPPER when the message i
 the database, which has its digest, nor in a queue.
 """
 
-import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -20,6 +19,7 @@ from django.db import IntegrityError, transaction
 
 from accounts import audit, notices
 from accounts.addresses import Address
+from accounts.letter_tokens import in_letters, mac_of
 from accounts.models import AddressChange, Channel, OutgoingMessage, User, VerificationCode
 from accounts.password_change import end_every_sign_in
 from accounts.password_reset import forget_asking
@@ -30,9 +30,6 @@ from wallet_project.kernel.ids import parse_public_id
 # The page that a link leads to (`page_urls`).
 PAGE: Final = "account/addresses/undo"
 PARAMETER: Final = "token"
-# Letters only, so that nothing in a message looks like a code: a hexadecimal digit each.
-_LETTERS: Final = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
-_TOKEN_BYTES: Final = 20
 _WORD: Final = "This link is no longer good. If your wallet is not in your hands, write to support."
 _TAKEN: Final = "That address opens another wallet by now. Write to support."
 
@@ -61,11 +58,7 @@ def link_of(change: str) -> str:
 
 
 def token_of(change: UUID) -> str:
-    return (
-        hmac.digest(settings.CODE_PEPPER, b"address undo " + change.bytes, "sha256")[:_TOKEN_BYTES]
-        .hex()
-        .translate(_LETTERS)
-    )
+    return in_letters(mac_of(b"address undo " + change.bytes))
 
 
 def digest_of(token: str) -> bytes:

@@ -1,17 +1,13 @@
 """What a message is sent in, and why it did not leave."""
 
-import hmac
 import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.conf import settings
-
+from accounts.letter_tokens import in_letters, mac_of
 from accounts.models import OutgoingMessage
 
-# Letters only, as in our links: nothing that goes out looks like a code.
-_LETTERS: Final = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 # Of our credentials, our addresses and our haste; those get better.
 _OURS: Final = (401, 403, 404, 408, 425, 429)
 
@@ -49,7 +45,7 @@ class NotSent(Exception):
 def envelope_of(row: OutgoingMessage) -> Envelope:
     # With its time: a database restored anew gives numbers a second time.
     made_of = f"message {row.pk} {row.requested_at.timestamp()}".encode()
-    key = hmac.digest(settings.CODE_PEPPER, made_of, "sha256")[:16].hex().translate(_LETTERS)
+    key = in_letters(mac_of(made_of, length=16))
     return Envelope(
         by=OutgoingMessage.By(row.channel), to=row.address, requested_at=row.requested_at, number=row.pk, key=key
     )

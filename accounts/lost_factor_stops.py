@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts import audit, notices
+from accounts.letter_tokens import MAC_BYTES, in_letters, mac_of, out_of_letters
 from accounts.models import LostFactor, User
 from wallet_project.kernel.errors import Refusal
 from wallet_project.kernel.ids import parse_public_id
@@ -26,11 +27,7 @@ KIND: Final = "factor.lost_stopped"
 PAGE: Final = "lost-factor/stop"
 PARAMETER: Final = "token"
 OPEN: Final = (LostFactor.Status.ASKED, LostFactor.Status.SEEN, LostFactor.Status.WAITING)
-# Letters only, so that nothing in a message looks like a code: one for each hexadecimal digit.
-_LETTERS: Final = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
-_DIGITS: Final = str.maketrans("abcdefghijklmnop", "0123456789abcdef")
-_ID_LENGTH: Final = 32
-_MAC_BYTES: Final = 20
+_ID_BYTES: Final = 16
 
 
 def link_of(lost: str) -> str:
@@ -47,7 +44,7 @@ def link_of(lost: str) -> str:
 
 def token_of(lost: UUID) -> str:
     """The id and what only we can make of it."""
-    return (lost.hex + _mac(lost)).translate(_LETTERS)
+    return in_letters(lost.bytes + mac_of(b"lost factor stop " + lost.bytes))
 
 
 def stop(*, token: str, now: datetime) -> list[int]:
@@ -71,12 +68,11 @@ def lost_of(*, token: str) -> LostFactor:
 
     :raises Refusal: `code_invalid`.
     """
-    named, mac = token[:_ID_LENGTH].translate(_DIGITS), token[_ID_LENGTH:].translate(_DIGITS)
-    try:
-        uuid = UUID(hex=named)
-    except ValueError:
-        raise _over() from None
-    if not hmac.compare_digest(mac.encode(errors="replace"), _mac(uuid).encode()):
+    data = out_of_letters(token, length=_ID_BYTES + MAC_BYTES)
+    if data is None:
+        raise _over()
+    uuid = UUID(bytes=data[:_ID_BYTES])
+    if not hmac.compare_digest(token_of(uuid), token):
         raise _over()
     found = LostFactor.objects.select_related("user").filter(uuid=uuid, status__in=OPEN).first()
     if found is None:
@@ -95,10 +91,6 @@ def _end(lost: LostFactor, now: datetime) -> bool:
     """One conditional UPDATE: of this and the taking away only one happens."""
     stopped = LostFactor.objects.filter(pk=lost.pk, status__in=OPEN)
     return stopped.update(status=LostFactor.Status.STOPPED, ended_at=now) == 1
-
-
-def _mac(lost: UUID) -> str:
-    return hmac.digest(settings.CODE_PEPPER, b"lost factor stop " + lost.bytes, "sha256")[:_MAC_BYTES].hex()
 
 
 def _over() -> Refusal:

@@ -15,15 +15,13 @@ from uuid import UUID
 
 from django.conf import settings
 
+from accounts.letter_tokens import MAC_BYTES, in_letters, mac_of, out_of_letters
+
 # The page that a link leads to (`payments.page_urls`: what it stops is money).
 PAGE: Final = "not-me/<str:token>"
 # Counted from when the notification was made, however late or often its message was sent.
 LIFETIME: Final = timedelta(days=30)
-# Letters only, so that nothing in a message looks like a code: one for each hexadecimal digit.
-_LETTERS: Final = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
-_DIGITS: Final = str.maketrans("abcdefghijklmnop", "0123456789abcdef")
 _ID_BYTES: Final = 16
-_MAC_BYTES: Final = 20
 
 
 def link_of(notification: UUID) -> str:
@@ -36,13 +34,13 @@ def link_of(notification: UUID) -> str:
 
 
 def token_of(notification: UUID) -> str:
-    mac = hmac.digest(settings.CODE_PEPPER, b"not me " + notification.bytes, "sha256")[:_MAC_BYTES]
-    return (notification.bytes + mac).hex().translate(_LETTERS)
+    return in_letters(notification.bytes + mac_of(b"not me " + notification.bytes))
 
 
 def notification_of(token: str) -> UUID | None:
     """Whose token this is: a notification's `uuid`, or None for what we never made. Says nothing of its age."""
-    if len(token) != 2 * (_ID_BYTES + _MAC_BYTES) or not set(token) <= set("abcdefghijklmnop"):
+    data = out_of_letters(token, length=_ID_BYTES + MAC_BYTES)
+    if data is None:
         return None
-    notification = UUID(token[: 2 * _ID_BYTES].translate(_DIGITS))
+    notification = UUID(bytes=data[:_ID_BYTES])
     return notification if hmac.compare_digest(token_of(notification), token) else None

@@ -16,6 +16,7 @@ from typing import Final
 from django.conf import settings
 
 from accounts.addresses import Address
+from accounts.letter_tokens import MAC_BYTES, in_letters, mac_of, out_of_letters
 from accounts.models import Channel, OutgoingMessage, User
 from accounts.queries import owner_of
 from accounts.verification import CODE_LIFETIME, RESETS_OF_AN_ADDRESS
@@ -26,11 +27,7 @@ PAGE: Final = "password/reset/link"
 PARAMETER: Final = "token"
 LIFETIME: Final = RESETS_OF_AN_ADDRESS.window
 _LONGER_THAN_A_CODE: Final = LIFETIME - CODE_LIFETIME
-# Letters only, so that nothing in a message looks like a code: one for each hexadecimal digit.
-_LETTERS: Final = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
-_DIGITS: Final = str.maketrans("abcdefghijklmnop", "0123456789abcdef")
-_ID_LENGTH: Final = 16
-_MAC_BYTES: Final = 20
+_ID_BYTES: Final = 8
 _WORD: Final = "This link is no longer good. Ask for another."
 
 
@@ -60,9 +57,10 @@ def message_of(*, token: str, now: datetime) -> OutgoingMessage:
 
 
 def _named(token: str) -> OutgoingMessage | None:
-    if len(token) != _ID_LENGTH + 2 * _MAC_BYTES or not set(token) <= set("abcdefghijklmnop"):
+    data = out_of_letters(token, length=_ID_BYTES + MAC_BYTES)
+    if data is None:
         return None
-    named = int(token[:_ID_LENGTH].translate(_DIGITS), 16)
+    named = int.from_bytes(data[:_ID_BYTES])
     if named >= 2**63:
         return None
     resets = OutgoingMessage.objects.filter(purpose=OutgoingMessage.Purpose.RESET)
@@ -72,5 +70,4 @@ def _named(token: str) -> OutgoingMessage | None:
 def _token_of(message: OutgoingMessage) -> str:
     """The id and what only we can make of it. With its time: a database restored anew gives ids a second time."""
     made_of = f"password reset {message.pk} {message.user.uuid} {message.requested_at.timestamp()}".encode()
-    mac = hmac.digest(settings.CODE_PEPPER, made_of, "sha256")[:_MAC_BYTES]
-    return (f"{message.pk:0{_ID_LENGTH}x}" + mac.hex()).translate(_LETTERS)
+    return in_letters(message.pk.to_bytes(_ID_BYTES) + mac_of(made_of))
