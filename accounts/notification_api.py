@@ -14,10 +14,9 @@ from accounts.models import Notification, User
 from accounts.notification_choices import Choice, choose
 from accounts.notification_preferences import ROWS, Preference, preferences_of
 from accounts.notification_texts import KINDS
-from accounts.session_api import RowLimit
 from accounts.tasks import wake_sender
 from wallet_project.kernel.bodiless import BodilessView
-from wallet_project.kernel.fields import Text, UtcTime
+from wallet_project.kernel.fields import RowLimit, Text, UtcTime
 from wallet_project.kernel.schema import BODILESS_PROBLEMS, BODY_PROBLEMS, TOKEN_PROBLEMS, problems
 
 # Far past what any name of ours is: the deed says no with better words.

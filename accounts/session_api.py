@@ -1,7 +1,6 @@
 """The calls about where a person is signed in."""
 
-import re
-from typing import Any, cast
+from typing import cast
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -13,20 +12,10 @@ from rest_framework.views import APIView
 from accounts import sessions
 from accounts.models import Session, User
 from accounts.tokens import Claims
-from wallet_project.kernel.fields import Text, UtcTime
+from wallet_project.kernel.fields import RowLimit, Text, UtcTime
 from wallet_project.kernel.schema import TOKEN_PROBLEMS, problems
 
 _USUAL_ROWS = 20
-_PLAIN_DIGITS = re.compile(r"[0-9]{1,3}\Z")
-
-
-class RowLimit(serializers.IntegerField):
-    """Plain digits, within bounds."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if not isinstance(data, str) or not _PLAIN_DIGITS.match(data):
-            self.fail("invalid")
-        return super().to_internal_value(data)
 
 
 class SessionListRequest(serializers.Serializer[None]):

@@ -9,11 +9,10 @@ from rest_framework import serializers
 from ledger.models import Transaction
 from ledger.queries import LONGEST_SEARCH, MOST_ROWS, USUAL_ROWS, Filters, SeenEntry, SeenTransaction
 from wallet_project.kernel.errors import sentence_of
-from wallet_project.kernel.fields import Text, UtcTime
+from wallet_project.kernel.fields import RowLimit, Text, UtcTime
 from wallets.serializers import MoneyAnswer
 
 _DATE: Final = re.compile(r"(19|2[0-9])[0-9]{2}-[0-9]{2}-[0-9]{2}\Z")
-_LIMIT: Final = re.compile(r"[0-9]{1,3}\Z")
 
 
 def transaction_json(seen: SeenTransaction) -> dict[str, Any]:
@@ -106,15 +105,6 @@ class Day(serializers.DateField):
         if not isinstance(value, str) or not _DATE.match(value):
             self.fail("invalid", format="YYYY-MM-DD")
         return super().to_internal_value(value)
-
-
-class RowLimit(serializers.IntegerField):
-    """Plain digits, within bounds."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if not isinstance(data, str) or not _LIMIT.match(data):
-            self.fail("invalid")
-        return super().to_internal_value(data)
 
 
 class HistoryRequest(serializers.Serializer[None]):

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from accounts.models import User
 from accounts.tasks import wake_sender
 from ledger.queries import MOST_ROWS, USUAL_ROWS
-from ledger.serializers import RowLimit, TransactionAnswer
+from ledger.serializers import TransactionAnswer
 from payments import money_back, money_back_answers
 from payments.api import KEY_PARAMETER, KEY_PROBLEMS, STEP_UP_PARAMETER, STEP_UP_PROBLEMS, MoneyView
 from payments.models import MoneyBack
@@ -20,7 +20,7 @@ from payments.money_back import Said
 from payments.money_back_queries import find_one, of_person, seen_by
 from payments.texts import LONGEST_NOTE
 from wallet_project.kernel.bodiless import BodilessView
-from wallet_project.kernel.fields import Text, UtcTime
+from wallet_project.kernel.fields import RowLimit, Text, UtcTime
 from wallet_project.kernel.schema import BODILESS_PROBLEMS, BODY_PROBLEMS, TOKEN_PROBLEMS, problems
 from wallets.serializers import MoneyAnswer
 
@@ -159,24 +159,11 @@ class GiveView(MoneyView):
         )
 
 
-class _AnswerView(BodilessView):
-    """What ends or changes a request without moving money. Twice is as good as once."""
-
-    def act(self, user: User, id: str) -> Said:
-        raise NotImplementedError
-
-    def answer(self, request: Request, id: str) -> Response:
-        user = cast(User, request.user)
-        return _answered(user, self.act(user, id))
-
-
+# Of what ends or changes a request without moving money. Twice is as good as once.
 _OVER: Final = problems(*BODILESS_PROBLEMS, *TOKEN_PROBLEMS, "not_found", "money_back_over")
 
 
-class DeclineView(_AnswerView):
-    def act(self, user: User, id: str) -> Said:
-        return money_back_answers.decline(user=user, money_back=id, now=timezone.now())
-
+class DeclineView(BodilessView):
     @extend_schema(
         operation_id="money_back_decline",
         request=None,
@@ -185,13 +172,11 @@ class DeclineView(_AnswerView):
     )
     def post(self, request: Request, id: str) -> Response:
         """Say no. What was set aside can be spent again."""
-        return self.answer(request, id)
+        user = cast(User, request.user)
+        return _answered(user, money_back_answers.decline(user=user, money_back=id, now=timezone.now()))
 
 
-class HoldView(_AnswerView):
-    def act(self, user: User, id: str) -> Said:
-        return money_back_answers.hold(user=user, money_back=id, now=timezone.now())
-
+class HoldView(BodilessView):
     @extend_schema(
         operation_id="money_back_hold",
         request=None,
@@ -210,13 +195,11 @@ class HoldView(_AnswerView):
     )
     def post(self, request: Request, id: str) -> Response:
         """Set the money aside until you give it back or decline: it is still yours, and cannot be spent."""
-        return self.answer(request, id)
+        user = cast(User, request.user)
+        return _answered(user, money_back_answers.hold(user=user, money_back=id, now=timezone.now()))
 
 
-class WithdrawView(_AnswerView):
-    def act(self, user: User, id: str) -> Said:
-        return money_back.withdraw(user=user, money_back=id, now=timezone.now())
-
+class WithdrawView(BodilessView):
     @extend_schema(
         operation_id="money_back_withdraw",
         request=None,
@@ -225,4 +208,5 @@ class WithdrawView(_AnswerView):
     )
     def post(self, request: Request, id: str) -> Response:
         """You do not ask for it any more."""
-        return self.answer(request, id)
+        user = cast(User, request.user)
+        return _answered(user, money_back.withdraw(user=user, money_back=id, now=timezone.now()))

@@ -11,10 +11,9 @@ from rest_framework.views import APIView
 
 from accounts.models import User
 from ledger.queries import MOST_ROWS, USUAL_ROWS
-from ledger.serializers import RowLimit
 from payments import person_blocks
 from wallet_project.kernel.errors import Refusal
-from wallet_project.kernel.fields import Text, UtcTime
+from wallet_project.kernel.fields import RowLimit, Text, UtcTime
 from wallet_project.kernel.schema import BODY_PROBLEMS, TOKEN_PROBLEMS, problems
 
 _LONGEST_TEXT: Final = 1000

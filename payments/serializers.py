@@ -5,12 +5,12 @@ from typing import Any
 from rest_framework import serializers
 
 from ledger.queries import MOST_ROWS, USUAL_ROWS
-from ledger.serializers import RowLimit, TransactionAnswer
+from ledger.serializers import TransactionAnswer
 from payments.bank_accounts import masked_number
 from payments.bank_names import bank_of
 from payments.models import BankAccount
 from payments.texts import LONGEST_NOTE, LONGEST_ORDER_REFERENCE
-from wallet_project.kernel.fields import Text, UtcTime
+from wallet_project.kernel.fields import RowLimit, Text, UtcTime
 from wallet_project.kernel.money import DECIMALS, MalformedAmount, Money
 from wallets.serializers import MoneyAnswer
 

@@ -4,11 +4,10 @@ from typing import Any, Final
 
 from rest_framework import serializers
 
-from ledger.serializers import RowLimit
 from payments.merchant_webhooks.event_types import CHOICES, TYPES
 from payments.merchant_webhooks.log import MOST_ROWS, USUAL_ROWS
 from payments.models import WebhookEndpoint, WebhookMessage
-from wallet_project.kernel.fields import Text, UtcTime
+from wallet_project.kernel.fields import RowLimit, Text, UtcTime
 
 # Far past what any of them may be: the deed says no with better words, this only bounds its work.
 _LONGEST_TEXT: Final = 1000
