@@ -12,6 +12,17 @@ from payments.replaying import LONGEST_REASON as LONGEST_DISCARD
 LONGEST_RESOLUTION: Final = Case._meta.get_field("resolution").max_length or 300
 
 
+def _why(*, longest: int, help_text: str) -> forms.CharField:
+    """The only field of a page in between."""
+    return forms.CharField(
+        label="Why",
+        max_length=longest,
+        error_messages={"required": "Write why."},
+        widget=forms.TextInput(attrs={"size": 60, "autocomplete": "off", "autofocus": True}),
+        help_text=help_text,
+    )
+
+
 class ResolutionForm(forms.Form):
     """What was done about a case; kept with it."""
 
@@ -39,34 +50,16 @@ class RefundForm(forms.Form):
 class ClosingForm(forms.Form):
     """Why support ends a request for money back."""
 
-    reason = forms.CharField(
-        label="Why",
-        max_length=LONGEST_REASON,
-        error_messages={"required": "Write why."},
-        widget=forms.TextInput(attrs={"size": 60, "autocomplete": "off", "autofocus": True}),
-        help_text="Kept with it, for support and auditors.",
-    )
+    reason = _why(longest=LONGEST_REASON, help_text="Kept with it, for support and auditors.")
 
 
 class DiscardForm(forms.Form):
     """Why a dead letter is given up."""
 
-    reason = forms.CharField(
-        label="Why",
-        max_length=LONGEST_DISCARD,
-        error_messages={"required": "Write why."},
-        widget=forms.TextInput(attrs={"size": 60, "autocomplete": "off", "autofocus": True}),
-        help_text="Kept with it and in the audit log.",
-    )
+    reason = _why(longest=LONGEST_DISCARD, help_text="Kept with it and in the audit log.")
 
 
 class DecisionForm(forms.Form):
     """Why a proposal is agreed to or refused."""
 
-    reason = forms.CharField(
-        label="Why",
-        max_length=LONGEST_REASON,
-        error_messages={"required": "Write why."},
-        widget=forms.TextInput(attrs={"size": 60, "autocomplete": "off", "autofocus": True}),
-        help_text="Kept for ever beside the first reason.",
-    )
+    reason = _why(longest=LONGEST_REASON, help_text="Kept for ever beside the first reason.")
