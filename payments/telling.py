@@ -18,16 +18,13 @@ from accounts.tasks import send_messages
 from ledger.models import Transaction
 from ledger.wording import reason_of
 from payments.waking import wake_together
-from wallet_project.kernel.events.envelope import Event
+from wallet_project.kernel.events.envelope import TYPES, Event
 from wallet_project.kernel.ids import parse_public_id
 from wallets.display_names import display_name
 from wallets.models import Wallet
 
 Type = Transaction.Type
 Status = Transaction.Status
-_OURS: Final = frozenset(
-    {"wallet.transaction.pending.v1", "wallet.transaction.succeeded.v1", "wallet.transaction.failed.v1"}
-)
 _NOT_PAID_OUT: Final = {
     "payout_failed": "Your bank could not take it.",
     "gateway_refused": "Our payment partner would not send it.",
@@ -53,7 +50,7 @@ def tell(events: Sequence[Event]) -> None:
 
     :raises LookupError: an event of ours whose transaction or wallet is not in the ledger.
     """
-    ours = [event for event in events if event.type in _OURS]
+    ours = [event for event in events if event.type in TYPES]
     behind = _transactions(ours)
     new = []
     for event in ours:
